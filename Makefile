@@ -1,0 +1,34 @@
+# make demo    from nothing to a running example on a test host of this machine
+# make test    everything: checks, unit tests, operations and the whole deploy on test hosts
+# make check   format, lint, types and unit tests: what needs no test host
+# make help    the rest
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON := .venv/bin/python
+DEMO := demo
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-12s %s\n", $$1, $$2 }'
+
+venv: ## .venv from the lock file, with hashes
+	@scripts/bootstrap
+
+lab: venv ## what test hosts need: Debian packages and a cached image
+	@scripts/as-root $(PYTHON) -m lab prepare
+
+demo: lab ## deploy examples/rec_io to a test host, prove it, and say how to look at it
+	@scripts/demo $(DEMO)
+
+demo-down: venv ## remove the demo's test host
+	@scripts/as-root $(PYTHON) -m lab down $(DEMO)
+
+check: venv ## format, lint, types, unit tests
+	@scripts/check
+
+test: check lab ## everything
+	@scripts/test
+
+lock: venv ## pin what requirements/*.in name
+	@scripts/lock
+
+.PHONY: help venv lab demo demo-down check test lock
