@@ -1,0 +1,58 @@
+"""Check an app's code on this machine against what is declared for it, before any host is touched."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from settings.app import App
+
+ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=", re.MULTILINE)
+
+
+def directory(app: App, project: Path) -> Path:
+    """Return the directory of the app's code on this machine."""
+    return (project / app.source).resolve()
+
+
+def findings(app: App, project: Path) -> list[str]:
+    """
+    Return what is wrong with the app's code as a deploy would take it; empty when nothing is.
+
+    + app: its settings
+    + project: directory that a relative `source` begins at
+    """
+    place = f"apps.{app.key}"
+    source = directory(app, project)
+    if not source.is_dir():
+        return [f"{place}.source: {app.source!r} is not a directory; name the one that holds the code"]
+    found = []
+    requirements = source / app.requirements
+    if not requirements.is_file():
+        found.append(f"{place}.requirements: {app.source}/{app.requirements} does not exist; make it")
+    elif "--hash=" not in requirements.read_text(encoding="utf-8"):
+        found.append(
+            f"{place}.requirements: {app.requirements} has no hashes; make it with: "
+            "uv pip compile --generate-hashes requirements.in -o requirements.txt"
+        )
+    return found + _env_example(app, source, place)
+
+
+def _env_example(app: App, source: Path, place: str) -> list[str]:
+    if app.env_example is None:
+        return []
+    example = source / app.env_example
+    if not example.is_file():
+        return [f"{place}.env_example: {app.source}/{app.env_example} does not exist; make it, or set None"]
+    named = set(ASSIGNMENT.findall(example.read_text(encoding="utf-8")))
+    declared = set(app.variables)
+    return [
+        *(
+            f"{place}.variables: {name} is in {app.env_example} but not declared; declare it"
+            for name in sorted(named - declared)
+        ),
+        *(
+            f"{place}.variables: {name} is declared but not in {app.env_example}; add it there"
+            for name in sorted(declared - named)
+        ),
+    ]

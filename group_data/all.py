@@ -1,0 +1,130 @@
+"""Every knob, for all environments. An environment's own file beside this one states only what differs."""
+
+# --- The machine -------------------------------------------------------------------------------------------
+
+# Debian packages beyond those that the layers below install for themselves.
+packages = ["htop", "iotop", "nethogs"]
+
+# Install pending package upgrades with each run.
+upgrade = True
+
+# How people log in. `authorized_keys` adds ED25519 public keys to the login user; `key_only` switches
+# password logins off, and is refused while the login user has no key on the host.
+ssh = {"port": 22, "authorized_keys": [], "key_only": True}
+
+# The swap file; `size` None removes it. `swappiness`: 0 to 100, how readily memory is swapped out.
+swap = {"path": "/swapfile", "size": "2G", "swappiness": 10}
+
+# The firewall closes everything but SSH, the public services of the apps, and what `allow` names:
+# {"port": 51820, "protocol": "udp", "source": "203.0.113.0/24", "comment": "WireGuard"}.
+firewall = {"enabled": True, "ssh_from": ["any"], "allow": []}
+
+# --- The database server -----------------------------------------------------------------------------------
+
+# `settings` takes any PostgreSQL setting by name; `hba` lets others than the apps of the host itself in:
+# {"type": "hostssl", "database": "rec_io_db", "role": "reader", "network": "203.0.113.7/32"}.
+postgresql = {
+    "port": 5432,
+    "listen_addresses": ["localhost"],
+    "settings": {"log_min_duration_statement": "500ms", "idle_in_transaction_session_timeout": "5min"},
+    "hba": [],
+}
+
+# --- The apps ----------------------------------------------------------------------------------------------
+# An app's key names its files: /opt/rec_io, /etc/rec_io, /run/rec_io, rec_io.service, rec_io-restart.
+
+apps = {
+    "rec_io": {
+        # The code on this machine, relative to the project or absolute, and its hashed requirements.
+        "source": "examples/rec_io",
+        "requirements": "requirements.txt",
+        # The service user that runs everything; it owns the shared directories and nothing else.
+        "user": "trader",
+        # Directories that outlive releases. `log_directory` is the one that logrotate rotates.
+        "shared": [
+            "logs",
+            "backend/data",
+            "backend/data/live_data",
+            "backend/data/users",
+            "backend/data/trade_history",
+        ],
+        "log_directory": "logs",
+        "logs": {"keep": 7},  # rotated files, one a day
+        "keep_releases": 4,  # beside the current one
+        # The app's database and the role that owns it; `password` names the secret.
+        "database": {
+            "database": "rec_io_db",
+            "role": "rec_io_user",
+            "password": "db_password",
+            "extensions": [],
+            "connection_limit": 80,
+        },
+        # Applies pending migrations, before the release becomes the current one.
+        "migrate": "python -m backend.migrate",
+        # Secrets: "generated" on the host once; or {"source": "environment", "variable": "REC_DB_PASSWORD"};
+        # or {"source": "age", "file": "secrets/staging.age", "key": "db_password"}.
+        "secrets": {"db_password": {"source": "generated", "length": 40}},
+        # Environment variables of all services, written to /etc/rec_io/env, 0600.
+        # They and the app's .env.example must name the same variables.
+        "prefix": "REC_",
+        "env_example": ".env.example",
+        "variables": {
+            "REC_BIND_HOST": "0.0.0.0",
+            "REC_TARGET_HOST": "127.0.0.1",
+            "REC_MAIN_PORT": 3000,
+            "REC_TRADE_MANAGER_PORT": 4000,
+            "REC_TRADE_EXECUTOR_PORT": 8001,
+            "REC_ACTIVE_TRADE_SUPERVISOR_PORT": 8007,
+            "REC_DB_HOST": "127.0.0.1",
+            "REC_DB_PORT": 5432,
+            "REC_DB_NAME": "rec_io_db",
+            "REC_DB_USER": "rec_io_user",
+            "REC_DB_PASS": {"secret": "db_password"},
+            "REC_DB_SSLMODE": "prefer",
+            "REC_ACCOUNT_MODE": "demo",
+            "REC_CREDENTIALS_PATH": "/etc/rec_io/credentials",
+            "REC_LOG_DIR": "/opt/rec_io/shared/logs",
+            "REC_DATA_DIR": "/opt/rec_io/shared/backend/data",
+            "REC_CONFIG_DIR": "/etc/rec_io",
+        },
+        # Files made once in /etc/rec_io when they are missing, and never written again.
+        "config_files": {"config.local.json": "{}\n"},
+        # One supervised process each. The first word of `command` is a program of the virtual environment.
+        # `public` opens the port; the others answer on this host alone.
+        "services": {
+            "main_app": {
+                "command": "python -m backend main_app",
+                "port": 3000,
+                "public": True,
+                "health": "/health",
+                "page_contains": "REC.IO",
+            },
+            "trade_manager": {
+                "command": "python -m backend trade_manager",
+                "port": 4000,
+                "health": "/health",
+                "variables": {"REC_BIND_HOST": "127.0.0.1"},
+            },
+            "trade_executor": {
+                "command": "python -m backend trade_executor",
+                "port": 8001,
+                "health": "/health",
+                "variables": {"REC_BIND_HOST": "127.0.0.1"},
+            },
+            "active_trade_supervisor": {
+                "command": "python -m backend active_trade_supervisor",
+                "port": 8007,
+                "health": "/health",
+                "variables": {"REC_BIND_HOST": "127.0.0.1"},
+            },
+            "unified_production_coordinator": {"command": "python -m backend unified_production_coordinator"},
+            "kalshi_account_sync": {"command": "python -m backend kalshi_account_sync"},
+            "kalshi_api_watchdog": {"command": "python -m backend kalshi_api_watchdog"},
+            "cascading_failure_detector": {"command": "python -m backend cascading_failure_detector"},
+            "symbol_price_feed": {"command": "python -m backend symbol_price_feed"},
+            "strike_table_generator": {"command": "python -m backend strike_table_generator"},
+            "trade_history_archiver": {"command": "python -m backend trade_history_archiver"},
+            "live_data_writer": {"command": "python -m backend live_data_writer"},
+        },
+    },
+}

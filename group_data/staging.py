@@ -1,0 +1,3 @@
+"""What differs in staging."""
+
+environment = "staging"

@@ -1,0 +1,145 @@
+"""Stop a run that cannot be right before any host is touched, with the value and the remedy, and exit 1."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+from pyinfra.api import Config, Host, Inventory
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.context import ctx_state
+
+import app_source
+from settings import Settings, load
+from settings.secret_values import given
+
+PROJECT = Path(__file__).resolve().parent
+_installed = False
+
+
+class GuardError(PyinfraError):
+    """Raised when a run must not begin; pyinfra shows the text and exits with 1."""
+
+
+def install() -> None:
+    """
+    Check the command line now, and the inventory and all settings as soon as pyinfra has loaded them.
+
+    Called from config.py, the one file that pyinfra runs before it reads the inventory. pyinfra has no
+    hook between loading an inventory and connecting to its hosts, and runs no deploy file at all when
+    there are none; so the one method that it calls there, `state.init`, is wrapped for this run.
+
+    Raises GuardError for what is wrong with the command line.
+    """
+    global _installed
+    _installed = True
+    context = click.get_current_context(silent=True)
+    parameters = context.params if context is not None else {}
+    _check_command_line(parameters)
+    state = ctx_state.get()
+    original = state.init
+
+    def init(inventory: Inventory, config: Config, initial_limit: list[Host] | None = None) -> None:
+        hosts = list(inventory) if initial_limit is None else initial_limit
+        check_inventory(str(parameters.get("inventory", "")), hosts, _runs_a_verb(parameters))
+        original(inventory, config, initial_limit)
+
+    state.init = init
+
+
+def _runs_a_verb(parameters: dict[str, Any]) -> bool:
+    return all(str(word).endswith(".py") for word in parameters.get("operations", ()))
+
+
+def _check_command_line(parameters: dict[str, Any]) -> None:
+    inventory = str(parameters.get("inventory", ""))
+    names_a_file = ("/" in inventory or inventory.endswith(".py")) and "@" not in inventory
+    if names_a_file and not Path(inventory).is_file():
+        known = sorted(f"inventories/{path.name}" for path in (PROJECT / "inventories").glob("*.py"))
+        close = difflib.get_close_matches(inventory, known, n=1, cutoff=0.5)
+        meant = f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"
+        raise GuardError(f"inventory {inventory!r} does not exist; {meant}")
+    if parameters.get("no_wait"):
+        raise GuardError("--no-wait goes on past failed steps and then exits 0; run without it")
+
+
+def hosts(found: Iterable[Any], *, remedy: str) -> list[Any]:
+    """
+    Return an inventory's hosts, or stop with what to do when there are none.
+
+    + found: host names, or tuples of name and data
+    + remedy: how to get a host, in one sentence
+
+    Raises GuardError when there is no host, or when pyinfra was not started in the project.
+
+    Example: `hosts = guard.hosts(lab.inventory_hosts(), remedy="Start one: python -m lab up demo")`
+    """
+    _check_started_here()
+    result = list(found)
+    if not result:
+        raise GuardError(f"the inventory has no hosts. {remedy}")
+    return result
+
+
+def _check_started_here() -> None:
+    # Elsewhere pyinfra finds neither config.py nor group_data/, and says nothing about it. Under pytest and
+    # in other programs there is no pyinfra command line, and nothing to check.
+    started_by_pyinfra = click.get_current_context(silent=True) is not None
+    if started_by_pyinfra and not _installed:
+        raise GuardError(
+            f"pyinfra was started in {Path.cwd()}, where it cannot see group_data/; "
+            f"run it in the project: cd {PROJECT}"
+        )
+
+
+def check_inventory(inventory: str, chosen: list[Host], validate: bool = True) -> None:
+    """
+    Check that there are hosts, and each host's settings, secrets and local files.
+
+    + inventory: as given on the command line
+    + chosen: the hosts of this run
+    + validate: whether the data is about to be used, default True
+
+    Raises GuardError or SettingsError.
+    """
+    if not chosen:
+        raise GuardError(
+            f"inventory {inventory!r} has no hosts, or --limit and --exclude leave none; nothing was done"
+        )
+    if not validate:
+        return
+    findings = []
+    for host in chosen:
+        settings = settings_of(host, inventory)
+        expected = Path(inventory).stem
+        if inventory.endswith(".py") and settings.environment != expected:
+            raise GuardError(
+                f"environment is {settings.environment!r} but the inventory is {inventory}; "
+                f"set environment = {expected!r} in group_data/{expected}.py"
+            )
+        for app in settings.all_apps():
+            findings += app_source.findings(app, PROJECT)
+            given(app, PROJECT)
+    if findings:
+        lines = "\n".join(f"  - {finding}" for finding in dict.fromkeys(findings))
+        raise GuardError(f"{inventory}: the app cannot be deployed as it is; no host was touched\n{lines}")
+
+
+def settings_of(host: Host, inventory: str = "") -> Settings:
+    """
+    Return one host's settings.
+
+    Raises SettingsError with everything that is wrong with them, GuardError without group_data.
+    """
+    _check_started_here()
+    data = host.data.dict()
+    if "environment" not in data:
+        name = Path(inventory).stem or "NAME"
+        raise GuardError(
+            f"host {host.name}: no 'environment' is set: group_data/{name}.py was not found; "
+            f"make it, with the line: environment = {name!r}"
+        )
+    return load(data, f"{inventory or 'settings'}, host {host.name}")

@@ -1,0 +1,97 @@
+"""Where staging and production find their hosts: a YAML file beside the inventory, or a variable."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from pyinfra.api.exceptions import PyinfraError
+
+from settings.types import Line, Model, Port
+
+HostTuple = tuple[str, dict[str, Any]]
+
+
+class ListedHost(Model):
+    """
+    One host of a list.
+
+    + name: what it is called in output
+    + address: host name or IP address that SSH connects to, default its name
+    + user: login, root or one with sudo that asks no password, default root
+    + port: of SSH, default 22
+    + key: private key file, default what ssh-agent and ~/.ssh offer
+    """
+
+    name: Line
+    address: Line | None = None
+    user: Line = "root"
+    port: Port = 22
+    key: Line | None = None
+
+    def as_tuple(self) -> HostTuple:
+        """Return the host in the form that pyinfra's inventories take."""
+        data: dict[str, Any] = {
+            "ssh_hostname": self.address or self.name,
+            "ssh_user": self.user,
+            "ssh_port": self.port,
+        }
+        if self.key is not None:
+            data["ssh_key"] = str(Path(self.key).expanduser())
+        if self.user != "root":
+            data["_sudo"] = True
+        return self.name, data
+
+
+def listed(inventory: str, environ: Mapping[str, str] = os.environ) -> list[HostTuple]:
+    """
+    Return the hosts of an environment.
+
+    First HOSTWRIGHT_<ENVIRONMENT>_HOSTS, addresses separated by commas, each USER@ADDRESS or ADDRESS; then
+    the YAML file beside the inventory, of the same name: a list of `ListedHost`.
+
+    + inventory: the inventory's own `__file__`
+    + environ: default this process's environment
+
+    Raises PyinfraError for a file that is not such a list, naming the entry.
+
+    Example: `hosts = guard.hosts(host_lists.listed(__file__), remedy="...")`
+    """
+    path = Path(inventory).with_suffix(".yaml")
+    variable = variable_of(inventory)
+    if environ.get(variable):
+        return [_from_word(word.strip(), variable) for word in environ[variable].split(",") if word.strip()]
+    if not path.is_file():
+        return []
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8")) or []
+    except yaml.YAMLError as error:
+        raise PyinfraError(f"{path.name} is not YAML: {error}") from None
+    if not isinstance(entries, list):
+        raise PyinfraError(f"{path.name} holds no list; write one host an entry, as in hosts.example.yaml")
+    return [_checked(entry, f"{path.name}, entry {count}") for count, entry in enumerate(entries, 1)]
+
+
+def variable_of(inventory: str) -> str:
+    """Return the name of the variable that `listed` looks at."""
+    return f"HOSTWRIGHT_{Path(inventory).stem.upper()}_HOSTS"
+
+
+def _from_word(word: str, variable: str) -> HostTuple:
+    user, _, address = word.rpartition("@")
+    return _checked({"name": address, **({"user": user} if user else {})}, f"{variable}: {word!r}")
+
+
+def _checked(entry: object, place: str) -> HostTuple:
+    try:
+        return ListedHost.model_validate(entry).as_tuple()
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or "entry"
+        raise PyinfraError(
+            f"{place}: {field}: {first['msg']}; write it as in inventories/hosts.example.yaml"
+        ) from None

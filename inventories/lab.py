@@ -1,0 +1,6 @@
+"""The lab: test hosts on this machine, made by `python -m lab up NAME`."""
+
+import guard
+import lab
+
+hosts = guard.hosts(lab.inventory_hosts(), remedy="Start one: python -m lab up demo")

@@ -1,0 +1,9 @@
+"""Staging: where a change is proven before production gets it."""
+
+import guard
+import host_lists
+
+hosts = guard.hosts(
+    host_lists.listed(__file__),
+    remedy="List them in inventories/staging.yaml (see hosts.example.yaml) or in HOSTWRIGHT_STAGING_HOSTS",
+)

@@ -1,0 +1,91 @@
+"""Settings of the machine itself: packages, SSH, swap, firewall."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from settings.types import AbsolutePath, AsTuple, Line, Model, Percent, Port, Size
+
+
+def _ed25519(value: str) -> str:
+    if not value.startswith(("ssh-ed25519 ", "sk-ssh-ed25519@openssh.com ")) or len(value.split()) < 2:
+        raise ValueError("is not an ED25519 public key; make one with: ssh-keygen -t ed25519")
+    return value
+
+
+def _network(value: str) -> str:
+    if value == "any":
+        return value
+    try:
+        ipaddress.ip_network(value)
+    except ValueError as error:
+        raise ValueError(
+            f"is not a network ({error}); write 'any' or CIDR, such as '203.0.113.0/24'"
+        ) from None
+    return value
+
+
+PublicKey = Annotated[Line, AfterValidator(_ed25519)]
+Network = Annotated[str, AfterValidator(_network)]
+
+
+class SshSettings(Model):
+    """
+    How people log in.
+
+    + port: where sshd listens, default 22; the firewall opens it, nothing here changes it
+    + authorized_keys: ED25519 public keys added to the login user, default none (the key that the host
+      was made with stays)
+    + key_only: switch password logins off, default True
+    """
+
+    port: Port = 22
+    authorized_keys: Annotated[tuple[PublicKey, ...], AsTuple] = ()
+    key_only: bool = True
+
+
+class SwapSettings(Model):
+    """
+    The swap file.
+
+    + path: absolute, default /swapfile
+    + size: number and M, G or T, default "2G"; None removes the file
+    + swappiness: 0 to 100, default 10
+    """
+
+    path: AbsolutePath = "/swapfile"
+    size: Size | None = "2G"
+    swappiness: Percent = 10
+
+
+class FirewallRule(Model):
+    """
+    One port that is open beyond SSH and the apps' public services.
+
+    + port: 1 to 65535
+    + protocol: "tcp" (default) or "udp"
+    + source: "any" (default) or a network in CIDR
+    + comment: shown by `ufw status`, default none
+    """
+
+    port: Port
+    protocol: Literal["tcp", "udp"] = "tcp"
+    source: Network = "any"
+    comment: Annotated[Line, Field(max_length=60)] = ""
+
+
+class FirewallSettings(Model):
+    """
+    The firewall: everything that is not declared is closed.
+
+    + enabled: default True
+    + allow: rules beyond SSH and the apps' public services, default none
+    + ssh_from: networks that may reach SSH, default ("any",)
+    """
+
+    enabled: bool = True
+    allow: Annotated[tuple[FirewallRule, ...], AsTuple] = ()
+    ssh_from: Annotated[tuple[Network, ...], AsTuple, Field(min_length=1)] = ("any",)

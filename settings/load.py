@@ -1,0 +1,84 @@
+"""From a host's data, as pyinfra merged it, to `Settings`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pyinfra.api.arguments import all_argument_meta
+from pyinfra.connectors.ssh import connector_data_meta
+
+from settings.errors import SettingsError, findings_of
+from settings.model import Settings
+
+OVERRIDES = "app_overrides"
+
+
+def load(data: Mapping[str, Any], where: str) -> Settings:
+    """
+    Check one host's data and return its settings.
+
+    + data: `host.data.dict()`
+    + where: what to call it in errors, such as "inventories/staging.py, host web-1"
+
+    Connection data (ssh_*) and names that begin with _ are pyinfra's and left to it. `app_overrides`
+    is laid over `apps`, table by table, so that an environment states only what differs.
+
+    Raises SettingsError with every finding at once.
+    """
+    known = set(connector_data_meta) | set(all_argument_meta) | {OVERRIDES}
+    declared = {key: value for key, value in data.items() if key not in known and not key.startswith("_")}
+    overrides, apps = data.get(OVERRIDES, {}), declared.get("apps", {})
+    if not isinstance(overrides, Mapping):
+        raise SettingsError(where, [f"{OVERRIDES}: is not a table; write {{APP: {{SETTING: VALUE}}}}"])
+    if isinstance(apps, Mapping):
+        unknown = [
+            f"{OVERRIDES}.{key}: there is no app of that name in 'apps'" for key in overrides.keys() - apps
+        ]
+        if unknown:
+            raise SettingsError(where, sorted(unknown))
+        declared["apps"] = _merged(apps, overrides)
+    try:
+        return Settings.model_validate(declared)
+    except ValidationError as error:
+        raise SettingsError(where, findings_of(error, _fields())) from None
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in over.items():
+        both_tables = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        # {"secret": ...} is one value, not a table to be added to.
+        if both_tables and "secret" not in value and "source" not in value:
+            result[key] = _merged(result[key], value)
+        else:
+            result[key] = value
+    return result
+
+
+@cache
+def _fields() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    _collect(Settings, "", found)
+    found[""].append(OVERRIDES)
+    return found
+
+
+def _collect(model: type[BaseModel], place: str, found: dict[str, list[str]]) -> None:
+    found[place] = list(model.model_fields)
+    for key, field in model.model_fields.items():
+        _descend(field.annotation, f"{place}.{key}".lstrip("."), found)
+
+
+def _descend(annotation: Any, place: str, found: dict[str, list[str]]) -> None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        _collect(annotation, place, found)
+    elif get_origin(annotation) in (Union, UnionType):
+        for choice in get_args(annotation):
+            _descend(choice, place, found)
+    elif get_origin(annotation) in (dict, tuple):
+        for choice in get_args(annotation):
+            _descend(choice, f"{place}.*", found)
