@@ -1,0 +1,1 @@
+"""What operations read from a host: one module for each module of `operations/`."""

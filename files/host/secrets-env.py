@@ -1,0 +1,88 @@
+"""Keep an environment file whose values are partly secrets that only this host knows.
+
+usage: secrets-env.py check|write PATH USER GROUP MODE SECRETS_DIRECTORY VARIABLES
+
+VARIABLES is JSON: a list of [NAME, "text", VALUE] or [NAME, "secret", SECRET]. `check` prints "same",
+"differs" or "absent"; `write` replaces PATH by rename. Neither ever prints a value.
+"""
+
+import grp
+import json
+import os
+import pwd
+import re
+import sys
+import tempfile
+
+HEADER = "# Written by hostwright from group_data/; a change made here is undone by the next run.\n"
+
+
+def quoted(value: str) -> str:
+    """Quote so that systemd, sh and dotenv libraries all read the same value."""
+    if re.fullmatch(r"[A-Za-z0-9_./:@%+,-]*", value):
+        return value
+    if "'" not in value:
+        return f"'{value}'"
+    return '"' + re.sub(r'([\\"$`])', r"\\\1", value) + '"'
+
+
+def content(directory: str, variables: list) -> str:
+    lines = []
+    for name, kind, value in variables:
+        if kind == "secret":
+            with open(os.path.join(directory, value), encoding="utf-8") as file:
+                value = file.read().removesuffix("\n")
+        lines.append(f"{name}={quoted(value)}\n")
+    return HEADER + "".join(lines)
+
+
+def state(path: str, user: str, group: str, mode: str, wanted: str) -> str:
+    if not os.path.lexists(path):
+        return "absent"
+    status = os.lstat(path)
+    owner = (pwd.getpwuid(status.st_uid).pw_name, grp.getgrgid(status.st_gid).gr_name)
+    with open(path, encoding="utf-8") as file:
+        same = file.read() == wanted and not os.path.islink(path)
+    same = same and owner == (user, group) and status.st_mode & 0o7777 == int(mode, 8)
+    return "same" if same else "differs"
+
+
+def write(path: str, user: str, group: str, mode: str, wanted: str) -> None:
+    directory, name = os.path.split(path)
+    for other in os.listdir(directory):
+        # What an earlier, interrupted write left behind.
+        if other.startswith(f".{name}.new-"):
+            os.unlink(os.path.join(directory, other))
+    handle, aside = tempfile.mkstemp(prefix=f".{name}.new-", dir=directory)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(wanted)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chown(aside, pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid)
+        os.chmod(aside, int(mode, 8))
+        os.replace(aside, path)
+    except BaseException:
+        os.unlink(aside)
+        raise
+    handle = os.open(directory, os.O_RDONLY)
+    os.fsync(handle)
+    os.close(handle)
+
+
+def main() -> None:
+    action, path, user, group, mode, directory, variables = sys.argv[1:]
+    try:
+        wanted = content(directory, json.loads(variables))
+    except FileNotFoundError as error:
+        if action == "check":
+            print("absent")
+            return
+        sys.exit(f"{path}: secret {error.filename} is not on this host; declare it under 'secrets'")
+    if action == "check":
+        print(state(path, user, group, mode, wanted))
+    else:
+        write(path, user, group, mode, wanted)
+
+
+main()

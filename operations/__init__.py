@@ -1,0 +1,1 @@
+"""One tool each, idempotent, with plain arguments: usable in anyone's pyinfra playbook."""
