@@ -1,0 +1,72 @@
+"""Run SQL and programs against a host's PostgreSQL cluster, found there and not here."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pyinfra.api import StringCommand
+
+from facts import script
+
+UP = "up"
+EXISTS = "exists"
+ASK_UP = "ask-up"
+ASK_EXISTS = "ask-exists"
+
+
+def sql(statements: str, *, cluster: str | None, database: str = "postgres") -> StringCommand:
+    """
+    Build the command that runs SQL as the administrator; it stops at the first error and exits non-zero.
+
+    + statements: SQL text, sent by standard input, so it never shows in the host's process list
+    + cluster: "VERSION/NAME", or None for the host's only cluster
+    + database: database to connect to, default "postgres"
+    """
+    return script.script("postgres-cluster.sh", cluster or "", UP, "sql", database, stdin=statements)
+
+
+def program(
+    file: str, *arguments: str | int, need: str, cluster: str | None, stdin: str | None = None
+) -> StringCommand:
+    """
+    Build the command that runs a program of `files/host/` with the cluster's whereabouts in its environment.
+
+    + file: file name below `files/host/`, ending in `.sh` or `.py`
+    + arguments: passed on, quoted
+    + need: what has to be so on the host: UP or EXISTS, which fail where it is not, or ASK_UP or ASK_EXISTS,
+      which then do nothing
+    + cluster: "VERSION/NAME", or None for the host's only cluster
+    + stdin: text for its standard input, default none
+    """
+    runner = ["python3", "-I", "-c"] if file.endswith(".py") else ["sh", "-c"]
+    label = [] if file.endswith(".py") else [file]
+    return script.script(
+        "postgres-cluster.sh",
+        cluster or "",
+        need,
+        *runner,
+        script._text(file),
+        *label,
+        *arguments,
+        stdin=stdin,
+    )
+
+
+def catalog(*queries: str, cluster: str | None, **variables: str) -> StringCommand:
+    """
+    Build a fact's command: queries of `files/host/` in one round trip, or nothing where no server runs.
+
+    + queries: file names, run one after the other in one psql, starting in database postgres
+    + cluster: "VERSION/NAME", or None for the host's only cluster
+    + variables: what the queries find as `:'variable'`
+    """
+    text = "\n".join(script._text(query) for query in queries)
+    pairs = [f"{key}={value}" for key, value in variables.items()]
+    return script.script("postgres-cluster.sh", cluster or "", ASK_UP, "sql", "postgres", text, *pairs)
+
+
+def read(output: list[str]) -> Any:
+    """Read the one JSON value in a query's output; None where there is no output."""
+    text = "\n".join(output).strip()
+    return json.loads(text) if text else None

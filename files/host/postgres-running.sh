@@ -1,0 +1,56 @@
+# Start a PostgreSQL cluster, now and at every boot, and wait until it accepts connections.
+# usage: postgres-cluster.sh CLUSTER ask-exists sh -c ... ask       prints: start.conf's word|unit state|up or down
+#        postgres-cluster.sh CLUSTER exists sh -c ... start SECONDS
+set -eu
+action=$1
+start=auto
+if [ -e "$CLUSTER_CONF/start.conf" ]; then
+    start=$(sed -n 's/^[[:space:]]*\([a-z]\{1,\}\).*/\1/p' "$CLUSTER_CONF/start.conf" | head -n 1)
+fi
+if [ -d /run/systemd/system ]; then
+    # is-enabled says so by its output and by its exit code; 1 is "disabled" or "masked".
+    unit=$(systemctl is-enabled postgresql.service) || [ "$?" -eq 1 ]
+else
+    unit=enabled
+fi
+pid_file=$CLUSTER_DATA/postmaster.pid
+accepts() {
+    [ -e "$pid_file" ] && [ -e "/proc/$(sed -n 1p "$pid_file")" ] || return 1
+    case $(sed -n 8p "$pid_file") in ready* | standby*) ;; *) return 1 ;; esac
+}
+
+if [ "$action" = ask ]; then
+    if accepts; then state=up; else state=down; fi
+    echo "$start|$unit|$state"
+    exit 0
+fi
+
+seconds=$2
+if [ "$start" != auto ]; then
+    new=$(mktemp "$CLUSTER_CONF/.start.conf.XXXXXX")
+    trap 'rm -f -- "$new"' EXIT
+    printf '# Started at boot, as declared by hostwright.\nauto\n' >"$new"
+    chown postgres:postgres -- "$new"
+    chmod 0644 -- "$new"
+    sync -- "$new"
+    mv -fT -- "$new" "$CLUSTER_CONF/start.conf"
+fi
+if [ "$unit" != enabled ]; then
+    systemctl unmask --quiet postgresql.service
+    systemctl enable --quiet postgresql.service
+fi
+if [ "$start" != auto ] && [ -d /run/systemd/system ]; then
+    # The generator makes one unit for each cluster that starts by itself.
+    systemctl daemon-reload
+fi
+accepts || pg_ctlcluster "${CLUSTER%/*}" "${CLUSTER#*/}" start || [ "$?" -eq 2 ]
+waited=0
+until accepts; do
+    if [ "$waited" -ge "$((seconds * 5))" ]; then
+        echo "PostgreSQL $CLUSTER does not accept connections after $seconds s; the end of its log:" >&2
+        tail -n 20 "/var/log/postgresql/postgresql-${CLUSTER%/*}-${CLUSTER#*/}.log" >&2
+        exit 1
+    fi
+    waited=$((waited + 1))
+    sleep 0.2
+done

@@ -1,0 +1,23 @@
+"""
+PostgreSQL 13 to 17, as Debian and Ubuntu package it: server, access, roles, databases, privileges.
+
+    from operations import postgres
+
+    postgres.running()
+    postgres.role("app", password_file="/etc/app/database-password")
+    postgres.database("app_db", owner="app")
+    postgres.hba(postgres.loopback("app_db", "app"))
+
+Every operation takes `cluster="15/main"` where a host has more than one.
+"""
+
+from operations.postgres.access import Row, hba, loopback
+from operations.postgres.databases import database, schema
+from operations.postgres.extensions import extension
+from operations.postgres.grants import privileges
+from operations.postgres.roles import role
+from operations.postgres.server import running, settings
+
+__all__ = [
+    "Row", "database", "extension", "hba", "loopback", "privileges", "role", "running", "schema", "settings",
+]  # fmt: skip

@@ -1,0 +1,145 @@
+"""The server itself: running, and with the declared settings in effect."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Generator, Mapping
+
+from pyinfra import host
+from pyinfra.api import OperationError, StringCommand, operation
+
+from facts.postgres import Running, Settings
+from facts.postgres import cluster as at
+from facts.postgres.server import SettingFields
+from operations.postgres.sqltext import Value, check_cluster, check_settings, text
+
+LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+# Debian's tools find a cluster by these, so they are not for conf.d.
+PACKAGED = {
+    "data_directory": "it says where the cluster is; create the cluster there with pg_createcluster",
+    "config_file": "Debian's pg_ctlcluster sets it",
+    "hba_file": "Debian's postgresql.conf sets it, and postgres.hba writes that file",
+    "ident_file": "Debian's postgresql.conf sets it",
+    "external_pid_file": "Debian's postgresql.conf sets it",
+    "include": "it is no setting; declare the settings themselves",
+    "include_dir": "it is no setting; declare the settings themselves",
+    "include_if_exists": "it is no setting; declare the settings themselves",
+}
+
+
+@operation()
+def running(*, timeout: int = 60, cluster: str | None = None) -> Generator[StringCommand, None, None]:
+    """
+    Start the cluster, now and at every boot, and wait until it accepts connections.
+
+    + timeout: seconds to wait for it, default 60
+    + cluster: "VERSION/NAME", default the host's only one
+
+    Does not install anything, and does not create a cluster.
+
+    Raises OperationError for a bad cluster or timeout; fails on the host where there is no cluster, or
+    several and none was named, or it does not start in time (with the end of its log).
+
+    Example:
+
+        postgres.running(name="Run PostgreSQL, now and after a reboot")
+    """
+    check_cluster("postgres.running", cluster)
+    if timeout < 1:
+        raise OperationError(
+            f"postgres.running: timeout {timeout} is no time to wait; write seconds, such as 60"
+        )
+    now = host.get_fact(Running, cluster=cluster)
+    if now is not None and now["up"] and now["start"] == "auto" and now["unit"] == "enabled":
+        host.noop("PostgreSQL is already up and starts at boot")
+        return
+    yield at.program("postgres-running.sh", "start", timeout, need=at.EXISTS, cluster=cluster)
+
+
+def render(settings: Mapping[str, Value]) -> str:
+    """Write the file for conf.d; sorted, so that another order in the data is no change."""
+    lines = ["# Written by hostwright; what is changed here by hand is lost at the next run."]
+    for setting in sorted(settings, key=str.lower):
+        value = text(settings[setting]).replace("\\", "\\\\").replace("'", "''")
+        lines.append(f"{setting.lower()} = '{value}'")
+    return "\n".join([*lines, "# end", ""])
+
+
+def overridden(file: str, rows: list[SettingFields], in_place: bool) -> str | None:
+    """Say what keeps a declared setting from taking effect, and the remedy; None where nothing does."""
+    for row in rows:
+        winner, setting = row["file"] or "", row["name"]
+        if winner.endswith("/postgresql.auto.conf"):
+            remedy = f"ALTER SYSTEM RESET {setting}"
+            return f"{setting} is also set by ALTER SYSTEM, which wins; run as postgres: {remedy}"
+        if row["source"] == "command line":
+            return f"{setting} is given on the server's command line, which wins; take it out of pg_ctl.conf"
+        folder, _, other = winner.rpartition("/")
+        later = folder.endswith("/conf.d") and other > file
+        if later or (in_place and winner and other != file):
+            return f"{setting} is also set in {winner} line {row['line']}, which wins; remove it there"
+    return None
+
+
+@operation()
+def settings(
+    settings: Mapping[str, Value], *, file_label: str = "hostwright", cluster: str | None = None
+) -> Generator[StringCommand, None, None]:
+    """
+    Put server settings into effect by a file of their own in conf.d, with a restart only where one is needed.
+
+    The server's own program reads the new file before it counts. What it refuses, or does not start
+    with, is undone: the former file is back and in effect, and the operation fails.
+
+    + settings: every setting of this file by name; values as in postgresql.conf, such as "128MB", 20, True
+    + file_label: the file is conf.d/90-LABEL.conf, default "hostwright"; several apps can have one each
+    + cluster: "VERSION/NAME", default the host's only one
+
+    Does not converge settings that are not declared, other files, or what ALTER ROLE and ALTER DATABASE
+    set for sessions of their own. A setting that waits for a restart because of another file stays so.
+
+    Raises OperationError for a bad name or value, and where another file or ALTER SYSTEM would win.
+
+    Example:
+
+        postgres.settings(
+            name="Give PostgreSQL a quarter of the memory",
+            settings={"shared_buffers": "512MB", "log_min_duration_statement": "250ms"},
+        )
+    """
+    where = "postgres.settings"
+    check_cluster(where, cluster)
+    if not LABEL.fullmatch(file_label):
+        raise OperationError(
+            f"{where}: file_label {file_label!r} has other characters than letters, digits, _ and -"
+        )
+    check_settings(where, settings)
+    for setting in settings:
+        if setting.lower() in PACKAGED:
+            raise OperationError(f"{where}: {setting} cannot be declared: {PACKAGED[setting.lower()]}")
+    if len({setting.lower() for setting in settings}) != len(settings):
+        raise OperationError(f"{where}: a setting is declared twice, in capitals and not; keep one")
+
+    file = f"90-{file_label}.conf"
+    content = render(settings)
+    now = host.get_fact(
+        Settings, file=file, names=sorted(setting.lower() for setting in settings), cluster=cluster
+    )
+    if now is not None:
+        wanted = ("postgres:postgres", "0644", hashlib.sha256(content.encode()).hexdigest(), True)
+        found = now["file"] and (
+            now["file"]["owner"],
+            now["file"]["mode"],
+            now["file"]["sha256"],
+            now["file"]["loaded"],
+        )
+        in_place = found == wanted and now["include"]
+        problem = overridden(file, now["settings"], in_place)
+        if problem is not None:
+            raise OperationError(f"{where}: {problem}")
+        if in_place and not now["pending"]:
+            host.noop(f"the settings of {file} are already in effect")
+            return
+    yield at.program("postgres-config.py", "settings", file, need=at.UP, cluster=cluster, stdin=content)

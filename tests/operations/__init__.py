@@ -1,0 +1,1 @@
+"""Fixtures of operations and facts, and the runner for both."""
