@@ -1,0 +1,109 @@
+# Build one virtual environment. It counts only when its .complete file is there, which is written last.
+# usage: venv-build.py APP_DIR DIGEST PYTHON USER OPTION...    requirements on standard input
+# USER runs the installer ("root" unless code of the packages runs); OPTIONs go to pip or uv.
+import fcntl
+import json
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import sys
+
+app_dir, digest, python, user, *options = sys.argv[1:]
+venvs = os.path.join(app_dir, "venvs")
+final = os.path.join(venvs, digest)
+marker = os.path.join(final, ".complete")
+SHOWN_LINES = 12
+CACHE = "/var/cache/hostwright/pip"
+
+
+class FailedError(Exception):
+    """A step failed; the text says which, and what it printed."""
+
+
+def run(step, command, **options):
+    """Run a command whose output is of interest only when it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", **options)
+    if done.returncode != 0:
+        lines = (done.stdout + done.stderr).strip().splitlines()
+        # What pip and uv say of the cause comes first, whatever else they print around it.
+        causes = [line for line in lines if re.match(r"\s*(ERROR|error|E:)", line)]
+        shown = dict.fromkeys([*causes[:SHOWN_LINES], *lines[-SHOWN_LINES:]])
+        raise FailedError("\n".join([f"{step} failed (exit code {done.returncode}):", *shown]))
+    return done.stdout
+
+
+def as_user(environment):
+    """Return how the installer is run: as root, or as a user of no rights over anything else."""
+    environment = {**os.environ, **environment, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
+    if user == "root":
+        os.makedirs(CACHE, mode=0o700, exist_ok=True)
+        return {"env": {**environment, "PIP_CACHE_DIR": CACHE, "UV_CACHE_DIR": CACHE + "-uv"}}
+    account = pwd.getpwnam(user)
+    environment.update(HOME=final, PIP_NO_CACHE_DIR="1", UV_NO_CACHE="1", USER=user, LOGNAME=user)
+    return {"env": environment, "user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+
+
+def build(requirements):
+    # Only as root could a service write here; it belongs to the building user until it is finished.
+    os.mkdir(final, 0o755)
+    if user != "root":
+        account = pwd.getpwnam(user)
+        os.chown(final, account.pw_uid, account.pw_gid)
+    listed = os.path.join(final, "requirements.txt")
+    with open(listed, "w", encoding="utf-8") as file:
+        file.write(requirements)
+    uv = shutil.which("uv")
+    how = as_user({"VIRTUAL_ENV": final, "UV_PYTHON_DOWNLOADS": "never"})
+    if uv:
+        run("uv venv", [uv, "venv", "--quiet", "--allow-existing", "--python", python, final], **how)
+        command = [uv, "pip", "install", "--quiet", "--compile-bytecode"]
+        run("uv pip install", [*command, *options, "-r", listed], cwd=final, **how)
+    else:
+        run("python -m venv (is python3-venv installed?)", [python, "-I", "-m", "venv", final], **how)
+        command = [os.path.join(final, "bin", "python"), "-I", "-m", "pip", "install", "--quiet"]
+        run("pip install", [*command, *options, "-r", listed], cwd=final, **how)
+
+
+def finish():
+    run("chown", ["chown", "-R", "-h", "root:root", final])
+    run("chmod", ["chmod", "-R", "u=rwX,go=rX", final])
+    ask = "import sys; print('%d.%d' % sys.version_info[:2])"
+    version = run("its python", [os.path.join(final, "bin", "python"), "-I", "-c", ask]).strip()
+    run("sync", ["sync", "-f", final])
+    with open(marker + ".new", "w", encoding="utf-8") as file:
+        json.dump({"python": version}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(marker + ".new", marker)
+    run("sync", ["sync", final])
+
+
+def main():
+    os.umask(0o022)
+    os.makedirs(venvs, mode=0o755, exist_ok=True)
+    requirements = sys.stdin.read()
+    with open(os.path.join(venvs, ".lock"), "w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FailedError("another run is building one for this app; wait for it") from None
+        # The marker goes first: what is half removed is no longer whole.
+        if os.path.exists(marker):
+            os.unlink(marker)
+        shutil.rmtree(final, ignore_errors=True)
+        try:
+            build(requirements)
+            finish()
+        except BaseException:
+            shutil.rmtree(final, ignore_errors=True)
+            raise
+
+
+try:
+    main()
+except (FailedError, OSError, KeyError) as error:
+    print(f"venv {digest}: {error}", file=sys.stderr)
+    print(f"venv {digest}: not built, and nothing uses it; correct the cause and run again", file=sys.stderr)
+    sys.exit(1)

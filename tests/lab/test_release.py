@@ -1,0 +1,240 @@
+"""Releases and virtual environments on real hosts: whole or not at all, again without a change, pruned."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+import artefact
+from tests.lab import playbook
+from tests.lab.playbook import LabHost, run, shell, ssh
+
+APP = "/opt/shop"
+# One small wheel, and a hash of it.
+REQUIREMENTS = "h11==0.16.0 --hash=sha256:63cf8bbe7522de3bf65932fda1d9c2772064ffb3dae62d55932da54b31cb6c86\n"
+
+
+@pytest.fixture(scope="module")
+def prepared(lab_host: LabHost) -> LabHost:
+    shell(
+        lab_host,
+        "python3 -c 'import ensurepip' || { apt-get -qq update && DEBIAN_FRONTEND=noninteractive "
+        "apt-get -qq install --no-install-recommends python3-venv >/dev/null; }",
+        timeout=300,
+    )
+    shell(lab_host, "useradd --system --user-group --no-create-home --shell /usr/sbin/nologin shop")
+    return lab_host
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    root = tmp_path / "app"
+    (root / "bin").mkdir(parents=True)
+    (root / "app.py").write_text("print('one')\n")
+    (root / "bin" / "tool").write_text("#!/bin/sh\n")
+    (root / "bin" / "tool").chmod(0o755)
+    (root / "app-link.py").symlink_to("app.py")
+    return root
+
+
+def venv_deploy(requirements: str = REQUIREMENTS, **options: object) -> str:
+    return dedent(f"""
+        from operations import venv
+        venv.built(name="venv", app_dir={APP!r}, requirements={requirements!r}, **{options!r})
+    """)
+
+
+def release_deploy(tree: Path, release: str, **options: object) -> str:
+    made = artefact.build(tree)
+    given: dict[str, object] = {"archive": str(made.path), "sha256": made.sha256, **options}
+    text = "from operations import release\n"
+    text += f'release.unpacked(name="unpack", app_dir={APP!r}, release={release!r}, **{given!r})\n'
+    return text + f'release.current(name="switch", app_dir={APP!r}, release={release!r})\n'
+
+
+def python_tag(host: LabHost) -> str:
+    return shell(host, "python3 -c 'import sys; print(\"%d%d\" % sys.version_info[:2])'")
+
+
+def venvs(host: LabHost) -> list[str]:
+    return shell(host, f"ls -A {APP}/venvs").split()
+
+
+def test_requirements_without_hashes_touch_nothing(prepared: LabHost) -> None:
+    result = run(prepared, venv_deploy("h11==0.16.0\n"))
+    assert result.rc != 0
+    assert "'h11==0.16.0' has no hash; make the list with: uv pip compile --generate-hashes" in result.output
+    assert ssh(prepared, f"test -e {APP}").returncode == 1
+
+
+def test_venv_is_built_once_and_read_only(prepared: LabHost) -> None:
+    assert run(prepared, venv_deploy()).ok().changed == ["venv"]
+    before = playbook.fingerprint(prepared, APP)
+    assert run(prepared, venv_deploy()).ok().unchanged == ["venv"]
+    assert playbook.fingerprint(prepared, APP) == before
+    (name,) = set(venvs(prepared)) - {".lock"}
+    inside = f"{APP}/venvs/{name}"
+    assert shell(prepared, f"{inside}/bin/python -c 'import h11; print(h11.__version__)'") == "0.16.0"
+    assert shell(prepared, f"find {inside} ! -type l '(' ! -user root -o -perm /022 ')'") == ""
+    assert "h11/__pycache__" in shell(prepared, f"find {inside} -name '_connection*.pyc'")
+
+
+def test_half_built_venv_is_built_anew(prepared: LabHost) -> None:
+    (name,) = set(venvs(prepared)) - {".lock"}
+    inside = f"{APP}/venvs/{name}"
+    shell(prepared, f"rm -r {inside}/.complete {inside}/lib/python3*/site-packages/h11; touch {inside}/junk")
+    assert run(prepared, venv_deploy()).ok().changed == ["venv"]
+    assert shell(prepared, f"{inside}/bin/python -c 'import h11'; ls {inside}/junk 2>&1 | wc -l") == "1"
+    assert ssh(prepared, f"test -e {inside}/junk").returncode == 1
+    assert run(prepared, venv_deploy()).ok().unchanged == ["venv"]
+
+
+def test_failed_install_says_why_and_leaves_nothing(prepared: LabHost) -> None:
+    before = venvs(prepared)
+    wrong = REQUIREMENTS.replace("63cf", "0000")
+    result = run(prepared, venv_deploy(wrong))
+    assert result.rc != 0
+    assert "THESE PACKAGES DO NOT MATCH THE HASHES" in result.output
+    assert "not built, and nothing uses it" in result.output
+    assert venvs(prepared) == before
+
+
+def test_release_is_made_once_and_belongs_to_root(prepared: LabHost, tree: Path) -> None:
+    options: dict[str, object] = {
+        "files": {"supervisor/web.conf": "x = 1\n"},
+        "links": {"data": f"{APP}/shared/data"},
+    }
+    deploy = release_deploy(tree, "r1", **options)
+    assert run(prepared, deploy).ok().changed == ["unpack", "switch"]
+    before = playbook.fingerprint(prepared, APP, "/var/lib")
+    assert run(prepared, deploy).ok().unchanged == ["unpack", "switch"]
+    assert playbook.fingerprint(prepared, APP, "/var/lib") == before
+    inside = f"{APP}/releases/r1"
+    assert shell(prepared, f"readlink {APP}/current {inside}/data {inside}/app-link.py").split() == [
+        "releases/r1", f"{APP}/shared/data", "app.py",
+    ]  # fmt: skip
+    modes = shell(
+        prepared, f"stat -c %a:%U:%G {inside}/app.py {inside}/bin/tool {inside}/supervisor/web.conf"
+    )
+    assert modes.split() == ["644:root:root", "755:root:root", "644:root:root"]
+    refused = ssh(prepared, f"setpriv --reuid=shop --clear-groups touch {inside}/x {inside}/app.py")
+    assert refused.stderr.count("Permission denied") == 2
+    assert ssh(prepared, "test -e /var/lib/hostwright-upload").returncode == 1
+    # Its bytecode is there, and valid: python finds nothing to write, and names the final place.
+    trace = shell(
+        prepared, f"cd {inside} && python3 -v -c 'import app' 2>&1 | grep -F 'matches {inside}/app.py'"
+    )
+    assert trace == f"# {inside}/__pycache__/app.cpython-{python_tag(prepared)}.pyc matches {inside}/app.py"
+
+
+def test_same_name_with_other_content_is_refused(prepared: LabHost, tree: Path) -> None:
+    (tree / "app.py").write_text("print('other')\n")
+    before = playbook.fingerprint(prepared, APP)
+    result = run(prepared, release_deploy(tree, "r1"))
+    assert result.rc != 0
+    assert "a release never changes, give this one a name of its own" in result.output
+    assert playbook.fingerprint(prepared, APP) == before
+
+
+def test_sudo_login_uploads_without_a_copy_for_others(prepared: LabHost, tree: Path) -> None:
+    shell(
+        prepared,
+        "useradd --create-home ops && install -d -m 0700 -o ops /home/ops/.ssh && "
+        "install -m 0600 -o ops /root/.ssh/authorized_keys /home/ops/.ssh/ && "
+        "echo 'ops ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/ops && usermod -p '*' ops",
+    )
+    # No one but root may look into the app's directory; the login must not need to.
+    shell(prepared, f"chmod 0750 {APP}")
+    login = replace(prepared, user="ops")
+    (tree / "app.py").write_text("print('two')\n")
+    marker = "/tmp/seen"
+    check = f"find /tmp /var/lib/hostwright-upload -name '*.gz' -printf '%h %m %u\\n' >{marker}"
+    assert run(login, release_deploy(tree, "r2", validate=check), "--sudo").ok().changed == [
+        "unpack",
+        "switch",
+    ]
+    # The directory is 0700, so the mode of the one copy does not matter.
+    assert shell(prepared, f"cut -d ' ' -f 1,3 {marker}") == "/var/lib/hostwright-upload/shop ops"
+    assert shell(prepared, f"readlink {APP}/current {APP}/previous").split() == ["releases/r2", "releases/r1"]
+    assert shell(prepared, f"find {APP}/releases/r2 ! -user root") == ""
+    assert run(login, release_deploy(tree, "r2"), "--sudo").ok().unchanged == ["unpack", "switch"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sha256": "0" * 64}, "the archive arrived incomplete; run again"),
+        ({"validate": "echo web.conf is wrong; exit 3"}, "web.conf is wrong"),
+        ({"files": {"bin/web.conf": "x\n"}}, "bin/ is in the application's tree already; rename it there"),
+        ({"files": {"app.py": "x\n"}}, "app.py is in the application's tree already"),
+        ({"links": {"bin": "/opt"}}, "bin is in the application's tree, and is to be a link to /opt"),
+    ],
+)
+def test_refused_release_changes_nothing(
+    prepared: LabHost, tree: Path, options: dict[str, object], message: str
+) -> None:
+    before = shell(prepared, f"ls -A {APP}/releases; readlink {APP}/current")
+    result = run(prepared, release_deploy(tree, "bad", **options))
+    assert result.rc != 0
+    assert message in result.output
+    assert shell(prepared, f"ls -A {APP}/releases; readlink {APP}/current") == before
+
+
+def test_missing_release_is_never_current(prepared: LabHost) -> None:
+    text = f'from operations import release\nrelease.current(name="s", app_dir={APP!r}, release="r9")\n'
+    result = run(prepared, text)
+    assert result.rc != 0
+    assert "there is no whole release r9" in result.output
+    assert shell(prepared, f"readlink {APP}/current") == "releases/r2"
+
+
+def test_host_program_killed_half_way_is_made_good(prepared: LabHost, tree: Path, tmp_path: Path) -> None:
+    (tree / "app.py").write_text("print('three')\n")
+    place = tmp_path / "run"
+    place.mkdir()
+    slow = release_deploy(tree, "r3", validate="echo $PPID >/tmp/unpacking; exec sleep 60")
+    process = playbook.start(prepared, slow, directory=place)
+    shell(prepared, "until test -s /tmp/unpacking; do sleep 0.05; done; kill -9 $(cat /tmp/unpacking)")
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "r3" not in shell(prepared, f"ls {APP}/releases").split()
+    assert ".r3.new" in shell(prepared, f"ls -A {APP}/releases").split()
+    assert run(prepared, release_deploy(tree, "r3")).ok().changed == ["unpack", "switch"]
+    assert ".r3.new" not in shell(prepared, f"ls -A {APP}/releases").split()
+
+
+def test_upload_cut_off_is_made_good(prepared: LabHost, tree: Path, tmp_path: Path) -> None:
+    (tree / "large.bin").write_bytes(os.urandom(48 << 20))
+    place = tmp_path / "run"
+    place.mkdir()
+    deploy = release_deploy(tree, "r4")
+    process = playbook.start(prepared, deploy, directory=place)
+    shell(prepared, "until ls /var/lib/hostwright-upload/shop/*.gz >/dev/null 2>&1; do sleep 0.01; done")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert shell(prepared, f"readlink {APP}/current") == "releases/r3"
+    assert run(prepared, deploy).ok().rc == 0
+    assert shell(prepared, f"readlink {APP}/current") == "releases/r4"
+    assert ssh(prepared, "test -e /var/lib/hostwright-upload").returncode == 1
+
+
+def test_prune_keeps_what_is_current_previous_or_in_use(prepared: LabHost, tree: Path) -> None:
+    (tree / "app.py").write_text("print('five')\n")
+    (name,) = set(venvs(prepared)) - {".lock"}
+    run(prepared, release_deploy(tree, "r5", links={"venv": f"{APP}/venvs/{name}"})).ok()
+    shell(prepared, f"cp -a {APP}/venvs/{name} {APP}/venvs/unused; mkdir {APP}/releases/.x.new")
+    shell(prepared, f"cd {APP}/releases/r1 && {{ sleep 300 >/dev/null 2>&1 & echo $! >/tmp/sleeper; }}")
+    deploy = f'from operations import release\nrelease.pruned(name="prune", app_dir={APP!r}, keep=0)\n'
+    assert run(prepared, deploy).ok().changed == ["prune"]
+    assert shell(prepared, f"ls -A {APP}/releases").split() == ["r1", "r4", "r5"]
+    assert venvs(prepared) == [".lock", name]
+    assert run(prepared, deploy).ok().unchanged == ["prune"]
+    shell(prepared, "kill $(cat /tmp/sleeper)")
+    assert run(prepared, deploy).ok().changed == ["prune"]
+    assert shell(prepared, f"ls -A {APP}/releases").split() == ["r4", "r5"]
