@@ -1,0 +1,1 @@
+"""The twelve services; each module has one SERVICE."""
