@@ -1,0 +1,120 @@
+"""What this machine must have before it can run test hosts, and how to get it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from pathlib import Path
+
+from lab.errors import MissingError
+from lab.run import run
+
+# program → Debian and Ubuntu package
+PACKAGES = {
+    "systemd-nspawn": "systemd-container",
+    "mmdebstrap": "mmdebstrap",
+    "nft": "nftables",
+    "ip": "iproute2",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+    "mkfs.ext4": "e2fsprogs",
+    "mount": "mount",
+    "unshare": "util-linux",
+    "setpriv": "util-linux",
+}
+KEYRINGS = {
+    "debian": Path("/usr/share/keyrings/debian-archive-keyring.gpg"),
+    "ubuntu": Path("/usr/share/keyrings/ubuntu-archive-keyring.gpg"),
+}
+
+
+def _search_path() -> str:
+    # A user's PATH often lacks the system directories, where nft and ip live.
+    return os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
+
+
+def _is_ubuntu() -> bool:
+    release = Path("/etc/os-release")
+    return release.exists() and "\nID=ubuntu\n" in f"\n{release.read_text()}\n"
+
+
+def keyring_package(vendor: str) -> str:
+    """Return the package that holds a vendor's archive keys on this machine's own distribution."""
+    if vendor == "ubuntu":
+        return "ubuntu-keyring" if _is_ubuntu() else "ubuntu-archive-keyring"
+    return "debian-archive-keyring"
+
+
+def missing_packages(*, vendor: str | None = None) -> list[str]:
+    """
+    List the packages that must be installed first, sorted; empty when nothing is missing.
+
+    + vendor: "debian" or "ubuntu" to ask for the keys of its archive as well; default none.
+    """
+    path = _search_path()
+    missing = {package for program, package in PACKAGES.items() if shutil.which(program, path=path) is None}
+    if vendor is not None and not KEYRINGS[vendor].exists():
+        missing.add(keyring_package(vendor))
+    return sorted(missing)
+
+
+def need_root() -> None:
+    """
+    Stop unless this is Linux and we are root.
+
+    Raises `MissingError` with the command to use instead.
+    """
+    if platform.system() != "Linux":
+        raise MissingError(
+            f"test hosts need Linux with systemd-nspawn; this is {platform.system()}. "
+            "Run the lab in a Debian 12 or Ubuntu machine"
+        )
+    if os.geteuid() != 0:
+        raise MissingError("test hosts need root: run `sudo .venv/bin/python -m lab …`")
+
+
+def need(*, vendor: str | None = None) -> None:
+    """
+    Stop unless this machine can run test hosts.
+
+    + vendor: also the archive keys to build an image of "debian" or "ubuntu"; default none.
+
+    Raises `MissingError` that lists everything missing and the command that installs it.
+    """
+    need_root()
+    os.environ["PATH"] = _search_path()
+    missing = missing_packages(vendor=vendor)
+    if missing:
+        which = " --image IMAGE" if vendor == "ubuntu" else ""
+        raise MissingError(
+            f"this machine lacks {', '.join(missing)}: "
+            f"run `python -m lab prepare{which}`, or `apt-get install {' '.join(missing)}`"
+        )
+
+
+def install(*, vendor: str) -> list[str]:
+    """
+    Install the missing Debian packages and return their names.
+
+    + vendor: whose archive keys are needed: "debian" or "ubuntu".
+
+    Raises `MissingError` where there is no apt, or the packages cannot be had.
+    """
+    need_root()
+    os.environ["PATH"] = _search_path()
+    missing = missing_packages(vendor=vendor)
+    if not missing:
+        return []
+    if shutil.which("apt-get") is None:
+        raise MissingError(
+            f"this machine lacks {', '.join(missing)} and has no apt-get; install them by hand"
+        )
+    os.environ.setdefault("DEBIAN_FRONTEND", "noninteractive")
+    wait = ("-o", "DPkg::Lock::Timeout=300")
+    run("apt-get", *wait, "--quiet", "update")
+    run("apt-get", *wait, "--quiet", "--yes", "--no-install-recommends", "install", *missing)
+    still = missing_packages(vendor=vendor)
+    if still:
+        raise MissingError(f"{', '.join(still)} installed, but what they should bring is still not there")
+    return missing
