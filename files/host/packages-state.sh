@@ -1,0 +1,31 @@
+# Say which packages are installed, how old the package lists are, and what an upgrade would do.
+# usage: packages-state.sh upgrades|no-upgrades PACKAGE...
+set -eu
+export LC_ALL=C
+upgrades=$1
+shift
+
+# A name may be that of a package, or one that an installed package provides.
+dpkg-query --show --showformat '${db:Status-Abbrev}|${Package}|${Provides}\n' | awk -F '|' -v names="$*" '
+    BEGIN { count = split(names, list, " "); for (i = 1; i <= count; i++) asked[list[i]] }
+    substr($1, 2, 1) == "i" {
+        if ($2 in asked) print "installed " $2
+        provided = split($3, parts, /, */)
+        for (i = 1; i <= provided; i++) {
+            sub(/ .*/, "", parts[i])
+            if (parts[i] in asked) print "installed " parts[i]
+        }
+    }' | sort -u
+
+lists=/var/lib/apt/lists
+if [ -n "$(find "$lists" -maxdepth 1 -name '*_Packages*' -print -quit)" ]; then
+    # Sources changed after the lists were read make the lists old, whatever the clock says.
+    if [ -z "$(find /etc/apt -name '*.list' -newer "$lists" -print -o -name '*.sources' -newer "$lists" -print)" ]; then
+        echo "lists $(($(date +%s) - $(stat -c %Y "$lists")))"
+    fi
+fi
+
+if [ "$upgrades" = upgrades ]; then
+    # What apt holds back, because of a hold or of a phased update, has no Inst line.
+    apt-get -q -s -o Debug::NoLocking=true --with-new-pkgs upgrade | sed -n 's/^Inst \([^ ]*\).*/pending \1/p'
+fi

@@ -1,0 +1,20 @@
+# Make the change stay: cancel the undo that reconnect-arm.sh armed.
+# usage: reconnect-confirm.sh TRIAL
+set -eu
+trial=$1
+dir=/var/lib/hostwright/undo/$trial
+unit=hostwright-undo-$trial
+if [ -e "$dir/armed" ]; then
+    exec 9>>"$dir/armed.lock"
+    flock 9
+fi
+if [ ! -e "$dir/armed" ]; then
+    echo "$trial: too late, the change was undone already; run again with a longer undo time" >&2
+    exit 1
+fi
+rm -- "$dir/armed"
+sync
+systemctl disable --quiet --now "$unit.timer"
+rm -f -- "/etc/systemd/system/$unit.timer" "/etc/systemd/system/$unit.service"
+systemctl daemon-reload
+rm -rf -- "$dir"

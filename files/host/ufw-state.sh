@@ -1,0 +1,29 @@
+# Say how the firewall stands, one "word value" a line.
+set -eu
+export LC_ALL=C
+
+# The port of the login in use: sudo drops SSH_CONNECTION, so ask the processes above this one for theirs.
+pid=$$
+port=
+while [ "$pid" -gt 1 ] && [ -z "$port" ]; do
+    if [ -r "/proc/$pid/environ" ]; then
+        port=$(tr '\0' '\n' <"/proc/$pid/environ" | sed -n 's/^SSH_CONNECTION=.* \([0-9]*\)$/\1/p')
+    fi
+    pid=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$pid/status")
+done
+if [ -n "$port" ]; then
+    echo "port $port"
+elif command -v sshd >/dev/null; then
+    sshd -T | sed -n 's/^port /port /p'
+fi
+
+if [ -e /var/lib/hostwright/undo/ufw/armed ]; then echo "armed yes"; fi
+if ! command -v ufw >/dev/null; then exit 0; fi
+echo "installed yes"
+sed -n 's/^ENABLED=/enabled /p' /etc/ufw/ufw.conf
+sed -n 's/^DEFAULT_INPUT_POLICY=/incoming /p; s/^DEFAULT_OUTPUT_POLICY=/outgoing /p; s/^IPV6=/ipv6 /p' \
+    /etc/default/ufw
+# Exit code 1 is "disabled" or "masked", which it also says.
+echo "boot $(systemctl is-enabled ufw.service || [ $? -eq 1 ])"
+ufw status | sed -n 's/^Status: /status /p'
+ufw show added | sed -n 's/^ufw /rule /p'

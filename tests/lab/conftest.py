@@ -1,0 +1,72 @@
+"""Lab hosts for tests: made when a module starts, taken down when it ends, whatever happens between."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import lifecycle, state
+from lab.errors import LabError
+from tests.lab.playbook import LabHost
+
+IMAGES = ("bookworm", "trixie")
+# Whose the host is stands in its name: parallel workers and a developer's own hosts never meet, and what
+# a killed session left behind is found by the next one.
+NAME = re.compile(r"test-(?P<pid>[0-9]+)-[a-z0-9-]+")
+
+
+def host_name(image: str, module: str) -> str:
+    """Name this process's lab host for one image and test module."""
+    part = re.sub(r"[^a-z0-9]+", "-", module.rsplit(".", 1)[-1].removeprefix("test_").lower()).strip("-")
+    return f"test-{os.getpid()}-{image[:8]}-{part}"[:32].rstrip("-")
+
+
+def left_behind(names: list[str]) -> list[str]:
+    """Pick the hosts of test sessions that are dead."""
+    found = (NAME.fullmatch(name) for name in names)
+    return [match[0] for match in found if match and not Path(f"/proc/{match['pid']}").exists()]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of one module and image on one worker (`--dist loadgroup`): they share a host."""
+    for item in items:
+        call = getattr(item, "callspec", None)
+        image = call.params.get("lab_host", "") if call is not None else ""
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{image}"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tidy_lab() -> Iterator[None]:
+    """Take down what killed sessions left behind; let SIGTERM end this one as Ctrl-C does, tidily."""
+    former = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for name in left_behind([host.name for host in state.load_all()]):
+        lifecycle.down(name)
+    yield
+    signal.signal(signal.SIGTERM, former)
+
+
+@pytest.fixture(scope="module", params=IMAGES)
+def lab_host(request: pytest.FixtureRequest) -> Iterator[LabHost]:
+    """
+    Boot one lab host for each image and test module.
+
+    A machine that cannot run the lab fails these tests, saying what is missing: skipped, they would
+    look like tests that passed.
+    """
+    image: str = request.param
+    name = host_name(image, request.module.__name__)
+    try:
+        host = lifecycle.up(name, image=image)
+        yield LabHost(
+            name=name, image=image, address=host.address, key=host.key, known_hosts=host.known_hosts
+        )
+    except LabError as error:
+        pytest.fail(f"the lab cannot run {name}: {error}", pytrace=False)
+    finally:
+        lifecycle.down(name)

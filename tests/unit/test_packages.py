@@ -1,0 +1,47 @@
+"""The pure part of `operations/packages.py`."""
+
+from __future__ import annotations
+
+import pytest
+from pyinfra.api import OperationError
+
+from facts.packages import Packages, Ready, Unit
+from operations.packages import check_names, old
+
+
+@pytest.mark.parametrize("package", ["g++", "libc6:amd64", "python3-venv", "libstdc++6", "2to3"])
+def test_names(package: str) -> None:
+    check_names("packages.installed", [package])
+
+
+@pytest.mark.parametrize("package", ["-o=x", "htop=1", "Htop", "a b", "htop;", "", "x", "htop\n", "../x.deb"])
+def test_bad_names_are_named(package: str) -> None:
+    with pytest.raises(OperationError) as caught:
+        check_names("packages.installed", ["htop", package])
+    assert repr(package) in str(caught.value)
+
+
+def test_one_text_and_nothing_are_refused() -> None:
+    with pytest.raises(OperationError, match=r"write a list: \['htop'\]"):
+        check_names("packages.installed", "htop")
+    with pytest.raises(OperationError, match="packages is empty"):
+        check_names("packages.installed", [])
+
+
+def test_age() -> None:
+    assert old(None, 10)
+    assert old(11, 10)
+    assert not old(10, 10)
+
+
+def test_facts() -> None:
+    assert Packages().process(["installed htop", "lists 12", "pending bash"]) == {
+        "installed": ["htop"], "lists_age": 12, "pending": ["bash"],
+    }  # fmt: skip
+    assert Packages().process(["installed htop"])["lists_age"] is None
+    assert Ready().process(["waits cloud-init", "interrupted tree"]) == {
+        "waits": ["cloud-init"], "interrupted": ["tree"],
+    }  # fmt: skip
+    assert Unit().process(["state activating", "used /etc/x y.conf"]) == {
+        "masked": False, "running": True, "used": ["/etc/x y.conf"],
+    }  # fmt: skip
