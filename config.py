@@ -1,5 +1,11 @@
 """pyinfra reads this first, before the inventory: the rules of every run. The data is in group_data/."""
 
+import sys
+from pathlib import Path
+
+# pyinfra puts the project last, where an installed package called "tasks" or "settings" would win.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
 from pyinfra import config
 
 import guard

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from gevent.hub import Hub
 from pyinfra.api import Config, Host, Inventory
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.context import ctx_state
@@ -36,6 +37,8 @@ def install() -> None:
     """
     global _installed
     _installed = True
+    # pyinfra says what went wrong; gevent would print a traceback above it.
+    Hub.NOT_ERROR = (*Hub.NOT_ERROR, PyinfraError)
     context = click.get_current_context(silent=True)
     parameters = context.params if context is not None else {}
     _check_command_line(parameters)

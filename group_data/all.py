@@ -90,7 +90,7 @@ apps = {
         # Files made once in /etc/rec_io when they are missing, and never written again.
         "config_files": {"config.local.json": "{}\n"},
         # One supervised process each. The first word of `command` is a program of the virtual environment.
-        # `public` opens the port; the others answer on this host alone.
+        # `public` opens the port; the others answer on this host alone. `variables` are of one service alone.
         "services": {
             "main_app": {
                 "command": "python -m backend main_app",
@@ -103,19 +103,16 @@ apps = {
                 "command": "python -m backend trade_manager",
                 "port": 4000,
                 "health": "/health",
-                "variables": {"REC_BIND_HOST": "127.0.0.1"},
             },
             "trade_executor": {
                 "command": "python -m backend trade_executor",
                 "port": 8001,
                 "health": "/health",
-                "variables": {"REC_BIND_HOST": "127.0.0.1"},
             },
             "active_trade_supervisor": {
                 "command": "python -m backend active_trade_supervisor",
                 "port": 8007,
                 "health": "/health",
-                "variables": {"REC_BIND_HOST": "127.0.0.1"},
             },
             "unified_production_coordinator": {"command": "python -m backend unified_production_coordinator"},
             "kalshi_account_sync": {"command": "python -m backend kalshi_account_sync"},

@@ -77,6 +77,12 @@ def _list(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _address(chosen: argparse.Namespace) -> int:
+    for name in chosen.names:
+        log.info("%s", lifecycle.find(name).address)
+    return 0
+
+
 def _ssh(chosen: argparse.Namespace) -> int:
     host = lifecycle.find(chosen.name)
     if host.state == "off":
@@ -129,6 +135,7 @@ def _parser() -> argparse.ArgumentParser:
         "--all", action="store_true", help="all hosts of this clone, and those of clones that were deleted"
     )
     add("list", _list, "show this clone's hosts", names=None).add_argument("--json", action="store_true")
+    add("address", _address, "print the addresses of hosts")
     ssh = add("ssh", _ssh, "log in to a host, or run a command there; its exit code is passed on", names=None)
     ssh.add_argument("--user", choices=("root", "admin"), default="root", help="default root; admin has sudo")
     ssh.add_argument("name", metavar="NAME")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 from typing import Annotated, Literal
 
@@ -9,9 +10,18 @@ from pydantic import AfterValidator, Field
 
 from settings.types import AbsolutePath, AsTuple, Line, Model, Percent, Port, Size
 
+ED25519_KINDS = ("ssh-ed25519", "sk-ssh-ed25519@openssh.com")
+
 
 def _ed25519(value: str) -> str:
-    if not value.startswith(("ssh-ed25519 ", "sk-ssh-ed25519@openssh.com ")) or len(value.split()) < 2:
+    kind, _, rest = value.partition(" ")
+    encoded = rest.split(" ", 1)[0]
+    try:
+        key = base64.b64decode(encoded, validate=True)
+    except ValueError:
+        key = b""
+    # The blob begins with the length and text of its own kind (RFC 4253, section 6.6).
+    if kind not in ED25519_KINDS or not key.startswith(len(kind).to_bytes(4, "big") + kind.encode()):
         raise ValueError("is not an ED25519 public key; make one with: ssh-keygen -t ed25519")
     return value
 

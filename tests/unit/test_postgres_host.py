@@ -156,7 +156,9 @@ def test_program_finds_the_only_cluster_and_where_it_listens(tmp_path: Path) -> 
     assert cluster(tmp_path, "", "up", *say).stdout == f"15 {data} /run/here 5433\n"
 
 
-@pytest.mark.parametrize(("pid", "status"), [("4194305", "ready"), (str(os.getpid()), "stopping")])
+@pytest.mark.parametrize(
+    ("pid", "status"), [("4194305", "ready"), (str(os.getpid()), "stopping")], ids=["gone", "stopping"]
+)
 def test_server_that_is_down_or_not_ready(tmp_path: Path, pid: str, status: str) -> None:
     data = make_cluster(tmp_path, "15/main")
     (data / "postmaster.pid").write_text(f"{pid}\n{data}\n1\n5433\n/run/here\n*\n1 2\n{status}\n")

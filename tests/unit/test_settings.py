@@ -61,6 +61,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"ssh": {"authorized_keys": ["ssh-rsa AAAA"]}},
         "is not an ED25519 public key; make one with: ssh-keygen",
     ),
+    ({"ssh": {"authorized_keys": ["ssh-ed25519 AAAAgarbage"]}}, "is not an ED25519 public key"),
     ({"firewall": {"allow": [{"port": 70000}]}}, "firewall.allow.0.port: 70000"),
     ({"firewall": {"allow": [{"port": 80, "source": "10.0.0.0/33"}]}}, "is not a network"),
     ({"firewall": {"ssh_from": []}}, "firewall.ssh_from"),

@@ -1,0 +1,1 @@
+"""One layer each, in the order of deploy.py; the only place where settings meet operations."""

@@ -1,0 +1,55 @@
+"""The database server that all apps of a host share, and each app's role and database."""
+
+from __future__ import annotations
+
+from pyinfra.api.deploy import deploy
+
+from operations import postgres
+from settings import Settings
+from settings.app import App
+
+
+@deploy("PostgreSQL")
+def server(settings: Settings) -> None:
+    """The server: running, its settings, and who may connect."""
+    postgres.running(name="Have PostgreSQL run, now and at every boot")
+    postgres.settings(
+        name="Put the server settings into effect",
+        settings=settings.postgresql.effective(),
+    )
+    rows = [
+        row
+        for app in settings.all_apps()
+        if app.database is not None
+        for row in postgres.loopback(app.database.database, app.database.role)
+    ]
+    rows += [
+        postgres.Row(row.database, row.role, row.network, row.type, row.method)
+        for row in settings.postgresql.hba
+    ]
+    postgres.hba(name="Let in the apps and whom group_data names, and nobody else", rows=rows)
+
+
+@deploy("Database")
+def apply(app: App) -> None:
+    """One app's role, which owns its database, and its extensions."""
+    if app.database is None:
+        return
+    mine = app.database
+    postgres.role(
+        role=mine.role,
+        name=f"Create the role {mine.role}",
+        password_file=f"{app.secrets_root}/{mine.password}",
+        connection_limit=mine.connection_limit,
+    )
+    postgres.database(
+        database=mine.database,
+        name=f"Create the database {mine.database}",
+        owner=mine.role,
+    )
+    for extension in mine.extensions:
+        postgres.extension(
+            extension=extension,
+            name=f"Create the extension {extension} in {mine.database}",
+            database=mine.database,
+        )

@@ -1,0 +1,95 @@
+"""The machine itself: packages, SSH, firewall, swap."""
+
+from __future__ import annotations
+
+from pyinfra.api.deploy import deploy
+from pyinfra.operations import server
+
+from operations import packages, sshd, swap, ufw
+from settings import FirewallRule, Settings
+
+# What the other layers are made of. The rest is in group_data.
+BASE_PACKAGES = [
+    "logrotate",
+    "postgresql",
+    "postgresql-contrib",
+    "python3",
+    "python3-pip",
+    "python3-venv",
+    "supervisor",
+    "ufw",
+]
+
+
+@deploy("Packages")
+def install(settings: Settings) -> None:
+    """Upgrades and packages, after the first boot has ended."""
+    packages.ready(name="Wait for the first boot to end")
+    packages.masked(
+        name="Keep the package's own supervisor off",
+        unit="supervisor.service",
+        used_by=["/etc/supervisor/conf.d/*.conf"],
+    )
+    if settings.upgrade:
+        packages.upgraded(name="Install pending upgrades")
+    packages.installed(
+        name="Install the packages",
+        packages=[*BASE_PACKAGES, *settings.packages],
+    )
+
+
+@deploy("SSH")
+def login(settings: Settings, user: str) -> None:
+    """
+    Who may log in, and how.
+
+    + user: the login that this run uses
+    """
+    if settings.ssh.authorized_keys:
+        server.user_authorized_keys(
+            name=f"Let {len(settings.ssh.authorized_keys)} keys log in as {user}",
+            user=user,
+            public_keys=list(settings.ssh.authorized_keys),
+        )
+    sshd.config(
+        name="Let people in by key only" if settings.ssh.key_only else "Let people in by key or password",
+        password_authentication=not settings.ssh.key_only,
+    )
+
+
+@deploy("Firewall")
+def close(settings: Settings) -> None:
+    """Everything closed but SSH and what is declared."""
+    if not settings.firewall.enabled:
+        return
+    public = [
+        FirewallRule(port=port, comment=f"{service}")
+        for port, service in sorted(settings.public_ports().items())
+    ]
+    ssh_from = [source for source in settings.firewall.ssh_from if source != "any"]
+    ufw.firewall(
+        name="Close every port that is not declared",
+        allow=[_rule(rule) for rule in [*public, *settings.firewall.allow]],
+        ssh_from=None if "any" in settings.firewall.ssh_from else ssh_from,
+    )
+
+
+def _rule(rule: FirewallRule) -> ufw.Rule:
+    source = None if rule.source == "any" else rule.source
+    return ufw.Rule(port=rule.port, proto=rule.protocol, source=source, comment=rule.comment or None)
+
+
+@deploy("Swap")
+def swap_file(settings: Settings) -> None:
+    """The swap file, or none."""
+    if settings.swap is None:
+        return
+    if settings.swap.size is None:
+        swap.absent(path=settings.swap.path, name=f"Remove the swap file {settings.swap.path}")
+        return
+    swap.file(
+        path=settings.swap.path,
+        name=f"Keep {settings.swap.size} of swap in {settings.swap.path}",
+        size=settings.swap.size,
+        swappiness=settings.swap.swappiness,
+    )

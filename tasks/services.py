@@ -1,0 +1,45 @@
+"""The app's services under a supervisor of their own, and their logs."""
+
+from __future__ import annotations
+
+from pyinfra.api.deploy import deploy
+
+from operations import logrotate, supervisor
+from settings.app import App
+
+
+@deploy("Services")
+def apply(app: App) -> None:
+    """Supervisor's unit, the services that changed, and the commands to look at them."""
+    supervisor.instance(
+        name=f"Run {app.unit}",
+        app=app.key,
+        user=app.service_user,
+        log_dir=app.log_root,
+        writable=[app.shared_root],
+        env_file=app.env_file,
+        config_path=app.supervisor_config,
+    )
+    supervisor.updated(
+        name=f"Bring the {len(app.services)} services of {app.key} up to date",
+        app=app.key,
+        config_path=app.supervisor_config,
+        timeout=60 + max(service.start_seconds for service in app.services.values()),
+    )
+    supervisor.commands(
+        name=f"Install {app.key}-restart and {app.key}-status",
+        app=app.key,
+        config_path=app.supervisor_config,
+    )
+
+
+@deploy("Logs")
+def logs(app: App) -> None:
+    """Daily rotation that restarts nothing."""
+    logrotate.logs(
+        name=f"Rotate the logs of {app.key}",
+        app=app.key,
+        patterns=[f"{app.log_root}/*.log"],
+        user=app.service_user,
+        keep=app.logs.keep,
+    )

@@ -1,0 +1,255 @@
+"""
+The main job on a fresh host: deploy.py twice, cut off, changed, rebooted; every line measured on the host.
+
+One host of each image, and the tests in order: each goes on from what the one before left. Debian 12 is
+deployed by root, Debian 13 by a login with sudo.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+import lab
+from tests.lab.playbook import PROJECT, PYINFRA, LabHost, fingerprint, shell, ssh
+
+STATUS = "supervisorctl -c /etc/rec_io/supervisord.conf status"
+# Where the database's password may stand in plain text on the host: root's files alone.
+SECRET = "/etc/rec_io/secrets/db_password"
+SECRET_FILES = {"/etc/rec_io/env", SECRET}
+SECONDS_BEFORE_KILL = 20
+
+
+@dataclass
+class Deployed:
+    """A host under test, and what was seen while it was deployed to."""
+
+    host: LabHost
+    user: str
+    project: Path
+    output: str = ""
+    notes: dict[str, str] = field(default_factory=dict)
+
+    def command(self, *flags: str) -> list[str]:
+        return [str(PYINFRA), "--limit", self.host.name, *flags, "inventories/lab.py", "deploy.py"]
+
+    def start(self, *flags: str, user: str | None = None) -> subprocess.Popen[str]:
+        env = {
+            **os.environ,
+            "HOSTWRIGHT_LAB_HOSTS": self.host.name,
+            "HOSTWRIGHT_LAB_USER": user or self.user,
+            "HOSTWRIGHT_LAB_STATE": os.environ.get("HOSTWRIGHT_LAB_STATE", str(PROJECT / ".lab")),
+        }
+        return subprocess.Popen(
+            self.command(*flags), cwd=self.project, env=env, text=True, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def run(self, *flags: str, user: str | None = None) -> str:
+        """Run deploy.py to its end and return its output; fail with it where it failed."""
+        process = self.start(*flags, user=user)
+        stdout, stderr = process.communicate(timeout=600)
+        self.output = stdout + stderr
+        assert process.returncode == 0, self.output[-6000:]
+        return stdout
+
+    def changed(self, *flags: str, user: str | None = None) -> list[str]:
+        """Run deploy.py and return the names of the operations that changed something."""
+        results = json.loads(self.run("-y", "--json", *flags, user=user))["results"]
+        return [one["name"] for one in results["operations"] if one["success"]]
+
+
+def state(host: LabHost) -> dict[str, str]:
+    """Read everything that a run with nothing to do must leave as it was."""
+    seen = {
+        path: fields
+        for path, fields in fingerprint(host, "/etc", "/opt", "/usr/local", "/var/lib/hostwright").items()
+        if not path.startswith("/opt/rec_io/shared/")  # the services are writing there
+    }
+    seen["supervised"] = shell(host, f"{STATUS} | awk '{{print $1, $2, $4}}'")
+    seen["units"] = shell(host, "systemctl show -p Id -p MainPID --type=service --state=running '*'")
+    seen["roles"] = shell(
+        host, "runuser -u postgres -- pg_dumpall --globals-only | grep -v '^.\\?\\(un\\)\\?restrict '"
+    )
+    seen["schema"] = shell(
+        host, "runuser -u postgres -- pg_dump -s rec_io_db | grep -v '^.\\?\\(un\\)\\?restrict '"
+    )
+    seen["catalog"] = shell(
+        host,
+        "runuser -u postgres -- psql -XAtq -c 'SELECT xmin, rolname FROM pg_authid ORDER BY 2' "
+        "-c 'SELECT xmin, datname, datacl, datdba FROM pg_database ORDER BY 2'",
+    )
+    seen["swaps"] = shell(host, "cut -f1 /proc/swaps | awk '{print $1, $3}'")
+    seen["firewall"] = shell(host, "ufw status verbose")
+    seen["packages"] = shell(host, "dpkg-query -W")
+    return seen
+
+
+def password(host: LabHost) -> str:
+    found = shell(host, f"cat {SECRET}")
+    assert len(found) == 40
+    return found
+
+
+@pytest.fixture(scope="module")
+def deployed(lab_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Deployed:
+    """
+    Deploy to a fresh host from a copy of the project: once killed half way, then to its end at -vvv.
+
+    The host's process list is recorded all the while.
+    """
+    project = tmp_path_factory.mktemp("clone") / "project"
+    shutil.copytree(
+        PROJECT, project, ignore=shutil.ignore_patterns(".git", ".lab", ".venv", "__pycache__", ".*_cache")
+    )
+    result = Deployed(lab_host, "root" if lab_host.image == "bookworm" else "admin", project)
+
+    process = result.start("-y")
+    time.sleep(SECONDS_BEFORE_KILL)
+    assert process.poll() is None, "the first run ended before it could be cut off"
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+    recorder = subprocess.Popen(
+        lab.find(lab_host.name).ssh("while ps -eww -o args; do sleep 0.05; done"),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        result.run("-y", "-vvv", "--debug")
+    finally:
+        recorder.kill()
+        result.notes["processes"] = recorder.communicate()[0]
+    return result
+
+
+def test_everything_runs_after_an_interrupted_and_a_whole_run(deployed: Deployed) -> None:
+    lines = shell(deployed.host, STATUS).splitlines()
+    assert len(lines) == 12
+    assert all("RUNNING" in line for line in lines), lines
+    owners = set(shell(deployed.host, "ps -o user= -C python,supervisord | sort -u").split())
+    assert owners == {"trader"}
+
+
+def test_no_secret_in_output_process_list_or_other_files(deployed: Deployed) -> None:
+    secret = password(deployed.host)
+    assert "RUNNING" not in deployed.notes["processes"]
+    assert deployed.notes["processes"].count("ps -eww") > 50, "the recorder saw too little to mean anything"
+    assert secret not in deployed.notes["processes"]
+    assert ">>> sh -c" in deployed.output, "this was no -vvv output"
+    assert secret not in deployed.output
+    found = ssh(
+        deployed.host,
+        f"grep -rlsF --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev -f {SECRET} /; "
+        f"journalctl --no-pager | grep -F -f {SECRET}",
+        timeout=300,
+    ).stdout
+    assert set(found.split()) == SECRET_FILES
+    modes = shell(deployed.host, f"stat -c '%a %U' {' '.join(sorted(SECRET_FILES))}").splitlines()
+    assert modes == ["600 root", "600 root"]
+
+
+def test_the_second_run_changes_nothing(deployed: Deployed) -> None:
+    before = state(deployed.host)
+    assert deployed.changed() == []
+    assert state(deployed.host) == before
+
+
+def test_the_other_login_sees_the_same_state(deployed: Deployed) -> None:
+    other = "admin" if deployed.user == "root" else "root"
+    before = state(deployed.host)
+    assert deployed.changed(user=other) == []
+    assert state(deployed.host) == before
+
+
+def test_the_plan_of_a_converged_host_is_empty(deployed: Deployed) -> None:
+    plan = json.loads(deployed.run("--dry", "--json"))["plan"]
+    assert len(plan) > 20
+    assert [one["name"] for one in plan if one["hosts_with_change"]] == []
+
+
+def test_drift_is_put_right_and_nothing_else_touched(deployed: Deployed) -> None:
+    before = state(deployed.host)
+    shell(deployed.host, "chmod 0644 /etc/rec_io/env; echo '# drift' >>/etc/logrotate.d/rec_io")
+    shell(deployed.host, f"{STATUS.replace('status', 'stop')} live_data_writer")
+    changed = deployed.changed()
+    assert sorted(name.split(" | ")[0] for name in changed) == ["Logs", "Secrets", "Services"]
+    after = state(deployed.host)
+    different = {key for key in before if before[key] != after[key]}
+    assert different <= {
+        "/etc/rec_io", "/etc/rec_io/env", "/etc/logrotate.d", "/etc/logrotate.d/rec_io", "supervised",
+    }  # fmt: skip
+    others = [line for line in after["supervised"].splitlines() if not line.startswith("live_data_writer")]
+    assert set(others) < set(before["supervised"].splitlines()), "a service that nobody touched was restarted"
+
+
+def test_a_new_release_is_switched_to_and_installs_nothing(deployed: Deployed) -> None:
+    first = shell(deployed.host, "readlink /opt/rec_io/current")
+    with (deployed.project / "examples/rec_io/config.default.json").open("r+") as file:
+        config = json.load(file)
+        file.seek(0)
+        json.dump(config, file)  # the same values in other bytes
+        file.truncate()
+    changed = deployed.changed()
+    second = shell(deployed.host, "readlink /opt/rec_io/current")
+    assert second != first
+    assert not [name for name in changed if "Install the packages" in name]
+    assert shell(deployed.host, "ls /opt/rec_io/releases | wc -l") == "2"
+    working_directories = set(
+        shell(deployed.host, "for p in $(pgrep -u trader -x python); do readlink /proc/$p/cwd; done").split()
+    )
+    assert working_directories == {f"/opt/rec_io/{second}"}
+    assert deployed.changed() == []
+
+
+def test_a_release_cut_off_half_way_is_finished_by_the_next_run(deployed: Deployed) -> None:
+    marker = deployed.project / "examples" / "rec_io" / "NOTES"
+    for seconds in (1.6, 2.2, 2.8, 3.4, 4.0):
+        marker.write_text(f"cut off after {seconds} s\n")
+        process = deployed.start("-y")
+        time.sleep(seconds)
+        process.kill()
+        process.communicate()
+        lines = shell(deployed.host, STATUS).splitlines()
+        assert len(lines) == 12, lines
+    deployed.changed()
+    assert deployed.changed() == []
+    assert shell(deployed.host, "cat /opt/rec_io/current/NOTES") == marker.read_text().strip()
+    assert all("RUNNING" in line for line in shell(deployed.host, STATUS).splitlines())
+
+
+def test_a_changed_variable_reaches_every_service(deployed: Deployed) -> None:
+    with (deployed.project / "group_data" / "lab.py").open("a") as file:
+        file.write("app_overrides = {'rec_io': {'variables': {'REC_ACCOUNT_MODE': 'prod'}}}\n")
+    before = set(shell(deployed.host, f"{STATUS} | awk '{{print $4}}'").split())
+    deployed.changed()
+    pids = shell(deployed.host, f"{STATUS} | awk '{{print $4}}' | tr -d ,").split()
+    assert not before & {f"{pid}," for pid in pids}
+    for pid in pids:
+        assert "REC_ACCOUNT_MODE=prod" in shell(deployed.host, f"tr '\\0' '\\n' </proc/{pid}/environ")
+    assert deployed.changed() == []
+
+
+def test_everything_comes_back_after_a_reboot(deployed: Deployed) -> None:
+    boot = shell(deployed.host, "cat /proc/sys/kernel/random/boot_id; stat -c %Y /proc/1")
+    ssh(deployed.host, "systemctl reboot")
+    deadline = time.monotonic() + 90
+    while True:
+        done = ssh(deployed.host, f"stat -c %Y /proc/1; {STATUS}")
+        running = done.stdout.count("RUNNING")
+        if done.returncode == 0 and running == 12 and done.stdout.split()[0] not in boot.split():
+            break
+        assert time.monotonic() < deadline, (
+            f"{running} of 12 services after 90 s:\n{done.stdout}{done.stderr}"
+        )
+        time.sleep(1)
+    assert shell(deployed.host, "systemctl --failed --quiet --no-legend") == ""
+    assert deployed.changed() == []
