@@ -16,3 +16,6 @@ chmod 0440 "$root"/etc/sudoers.d/90-lab-admin
 install -m 0644 "$here"/lab-network.service "$root"/etc/systemd/system/lab-network.service
 install -d "$root"/etc/systemd/system/sysinit.target.wants
 ln -s ../lab-network.service "$root"/etc/systemd/system/sysinit.target.wants/lab-network.service
+# The kernel is this machine's: there are no modules of its own to load, and a unit that fails would look like
+# a host that is not well.
+ln -s /dev/null "$root"/etc/systemd/system/systemd-modules-load.service

@@ -32,15 +32,6 @@ def left_behind(names: list[str]) -> list[str]:
     return [match[0] for match in found if match and not Path(f"/proc/{match['pid']}").exists()]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of one module and image on one worker (`--dist loadgroup`): they share a host."""
-    for item in items:
-        call = getattr(item, "callspec", None)
-        image = call.params.get("lab_host", "") if call is not None else ""
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{image}"))
-
-
 @pytest.fixture(scope="session", autouse=True)
 def tidy_lab() -> Iterator[None]:
     """Take down what killed sessions left behind; let SIGTERM end this one as Ctrl-C does, tidily."""
