@@ -131,6 +131,10 @@ class HostView:
         about = {"app": app.key, "patterns": ERROR_PATTERNS}
         return self._once("logs", app.key, lambda: self.remote.look("logs.py", about))
 
+    def packages(self) -> set[str]:
+        """Return the packages that are installed, and what they provide."""
+        return set(self._once("packages", "", lambda: self.remote.look("packages.py", None)))
+
     def listeners(self) -> list[tuple[str, str, int, str]]:
         """Return what listens: protocol, address, port, and the processes."""
 

@@ -10,6 +10,7 @@ import glob
 import gzip
 import os
 import re
+import signal
 import stat
 import subprocess
 import tempfile
@@ -24,6 +25,7 @@ FOLLOW_SECONDS = 5
 # The names of rotated files may be fine to the second.
 BETWEEN_SECONDS = 1.1
 LINES_PER_SECOND = 100
+OURS = re.compile(rb" INFO \S+ rotation test [0-9a-f]+ line \d{6}$", re.MULTILINE)
 ASIDE = ABOUT["shared"] + "/.rotation-test"
 
 
@@ -108,8 +110,7 @@ def read(path):
 
 def put_in_order(log, made):
     """Append what was rotated here, without the numbered lines, to the newest file from before."""
-    mark = f" rotation test {ABOUT['run']} line ".encode()
-    lines = [line for path in made for line in read(path).splitlines(keepends=True) if mark not in line]
+    lines = [line for path in made for line in read(path).splitlines(keepends=True) if not OURS.search(line)]
     before = [path for path in rotated(log) if path not in made]
     if not made:
         return
@@ -174,6 +175,18 @@ def rotate(state, logs):
     return result
 
 
+def let_go(paths):
+    """Have supervisor open its logs anew where the rotation under test failed to: else its lines get lost."""
+    pid = main_pid()
+    old = {identity(path) for path in paths}
+    if not pid or not old & open_files(pid):
+        return
+    os.kill(pid, signal.SIGUSR2)
+    deadline = time.monotonic() + FOLLOW_SECONDS
+    while old & open_files(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
 def numbers(log, made):
     """Return the numbers of our lines in the order in which the log has them, rotated files first."""
     text = b"".join(read(path) for path in [*made, log] if os.path.exists(path))
@@ -219,6 +232,7 @@ def main():
             result["logs"][log] = {"rotated": [os.path.basename(path) for path in made[log]]}
     finally:
         made = {log: rotated(log) for log in logs}
+        let_go([path for paths in made.values() for path in paths])
         put_back_aside()
         for log in logs:
             put_in_order(log, made[log])
