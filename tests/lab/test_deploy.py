@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import time
+import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +27,8 @@ STATUS = "supervisorctl -c /etc/rec_io/supervisord.conf status"
 SECRET = "/etc/rec_io/secrets/db_password"
 SECRET_FILES = {"/etc/rec_io/env", SECRET}
 SECONDS_BEFORE_KILL = 20
+# A secret that is given, with what shells, SQL and systemd each treat specially.
+GIVEN_VARIABLE, GIVEN = "HOSTWRIGHT_TEST_PASSWORD", "corréct h0rse's \"$HOME\" \\ %s `id` 'battery'"
 
 
 @dataclass
@@ -47,6 +50,7 @@ class Deployed:
             "HOSTWRIGHT_LAB_HOSTS": self.host.name,
             "HOSTWRIGHT_LAB_USER": user or self.user,
             "HOSTWRIGHT_LAB_STATE": os.environ.get("HOSTWRIGHT_LAB_STATE", str(PROJECT / ".lab")),
+            GIVEN_VARIABLE: GIVEN,
         }
         return subprocess.Popen(
             self.command(*flags), cwd=self.project, env=env, text=True, stdin=subprocess.DEVNULL,
@@ -237,6 +241,37 @@ def test_a_changed_variable_reaches_every_service(deployed: Deployed) -> None:
     for pid in pids:
         assert "REC_ACCOUNT_MODE=prod" in shell(deployed.host, f"tr '\\0' '\\n' </proc/{pid}/environ")
     assert deployed.changed() == []
+
+
+def test_a_given_secret_replaces_the_generated_one_and_shows_nowhere(deployed: Deployed) -> None:
+    with (deployed.project / "group_data" / "lab.py").open("a") as file:
+        source = {"db_password": {"source": "environment", "variable": GIVEN_VARIABLE}}
+        file.write(f"app_overrides['rec_io']['secrets'] = {source!r}\n")
+    deployed.run("-y", "-vvv", "--debug", "--diff")
+    assert "] >>> " in deployed.output
+    for part in (GIVEN, "corréct", "h0rse"):
+        assert part not in deployed.output
+    assert shell(deployed.host, f"cat {SECRET}") == GIVEN
+    for pid in shell(deployed.host, f"{STATUS} | awk '{{print $4}}' | tr -d ,").split():
+        assert (
+            f"REC_DB_PASS={GIVEN}"
+            in shell(deployed.host, f"tr '\\0' '\\n' </proc/{pid}/environ").splitlines()
+        )
+    _wait_for_health(deployed.host)
+    assert deployed.changed() == []
+
+
+def _wait_for_health(host: LabHost) -> None:
+    """Ask the page that is 200 only with the database; a service that just started gets a moment."""
+    deadline = time.monotonic() + 15
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://{host.address}:3000/health", timeout=5) as answer:
+                assert json.load(answer)["status"] == "healthy"
+                return
+        except OSError:
+            assert time.monotonic() < deadline, "/health did not answer 200 within 15 s"
+            time.sleep(0.5)
 
 
 def test_everything_comes_back_after_a_reboot(deployed: Deployed) -> None:
