@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from operations import venv
 from settings.app import App
 
 ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=", re.MULTILINE)
@@ -30,11 +31,9 @@ def findings(app: App, project: Path) -> list[str]:
     requirements = source / app.requirements
     if not requirements.is_file():
         found.append(f"{place}.requirements: {app.source}/{app.requirements} does not exist; make it")
-    elif "--hash=" not in requirements.read_text(encoding="utf-8"):
-        found.append(
-            f"{place}.requirements: {app.requirements} has no hashes; make it with: "
-            "uv pip compile --generate-hashes requirements.in -o requirements.txt"
-        )
+    else:
+        wrong = venv.findings(requirements.read_text(encoding="utf-8"))
+        found += [f"{place}.requirements: {app.requirements}: {finding}" for finding in wrong[:3]]
     return found + _env_example(app, source, place)
 
 

@@ -27,7 +27,7 @@ for app in host.loop(settings.all_apps()):
     made = release.plan(app, guard.PROJECT)
     release.places(app=app)
     release.keep_secrets(app=app, project=guard.PROJECT)
-    database.apply(app=app)
+    database.apply(app=app, cluster=settings.postgresql.cluster)
     release.apply(app=app, made=made)
     services.apply(app=app)
     services.logs(app=app)

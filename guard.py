@@ -16,6 +16,7 @@ from pyinfra.context import ctx_state
 import app_source
 from settings import Settings, load
 from settings.secret_values import given
+from tasks import release
 
 PROJECT = Path(__file__).resolve().parent
 _installed = False
@@ -114,7 +115,7 @@ def check_inventory(inventory: str, chosen: list[Host], validate: bool = True) -
         )
     if not validate:
         return
-    findings = []
+    findings: list[str] = []
     for host in chosen:
         settings = settings_of(host, inventory)
         expected = Path(inventory).stem
@@ -123,12 +124,33 @@ def check_inventory(inventory: str, chosen: list[Host], validate: bool = True) -
                 f"environment is {settings.environment!r} but the inventory is {inventory}; "
                 f"set environment = {expected!r} in group_data/{expected}.py"
             )
+        findings += _login_findings(host, settings)
         for app in settings.all_apps():
-            findings += app_source.findings(app, PROJECT)
+            found = app_source.findings(app, PROJECT)
+            findings += found
             given(app, PROJECT)
+            if not found:
+                # Made here already, so that what supervisor or the archive cannot carry is found here.
+                findings += release.findings(app, release.plan(app, PROJECT))
     if findings:
         lines = "\n".join(f"  - {finding}" for finding in dict.fromkeys(findings))
-        raise GuardError(f"{inventory}: the app cannot be deployed as it is; no host was touched\n{lines}")
+        raise GuardError(f"{inventory}: this cannot be deployed as it is; no host was touched\n{lines}")
+
+
+def _login_findings(host: Host, settings: Settings) -> list[str]:
+    port, user = int(host.data.get("ssh_port") or 22), host.data.get("ssh_user") or "root"
+    found = []
+    for app in settings.all_apps():
+        if app.service_user == user:
+            found.append(
+                f"apps.{app.key}.user: {user!r} is the login of host {host.name}; give the app its own"
+            )
+        found += [
+            f"apps.{app.key}.services.{label}.port: port {port} is SSH's on host {host.name}; choose another"
+            for label, service in app.services.items()
+            if service.port == port
+        ]
+    return found
 
 
 def settings_of(host: Host, inventory: str = "") -> Settings:

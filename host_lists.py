@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from pyinfra.api.exceptions import PyinfraError
 
 from settings.types import Line, Model, Port
 
+WORD = re.compile(
+    r"((?P<user>[^@\s]+)@)?(?P<address>[A-Za-z0-9][A-Za-z0-9.-]*|[0-9a-fA-F]*:[0-9a-fA-F:]+)(:(?P<port>[0-9]+))?"
+)
 HostTuple = tuple[str, dict[str, Any]]
 
 
@@ -51,7 +55,7 @@ def listed(inventory: str, environ: Mapping[str, str] = os.environ) -> list[Host
     """
     Return the hosts of an environment.
 
-    First HOSTWRIGHT_<ENVIRONMENT>_HOSTS, addresses separated by commas, each USER@ADDRESS or ADDRESS; then
+    First HOSTWRIGHT_<ENVIRONMENT>_HOSTS, addresses separated by commas, each [USER@]ADDRESS[:PORT]; then
     the YAML file beside the inventory, of the same name: a list of `ListedHost`.
 
     + inventory: the inventory's own `__file__`
@@ -78,12 +82,20 @@ def listed(inventory: str, environ: Mapping[str, str] = os.environ) -> list[Host
 
 def variable_of(inventory: str) -> str:
     """Return the name of the variable that `listed` looks at."""
-    return f"HOSTWRIGHT_{Path(inventory).stem.upper()}_HOSTS"
+    return f"HOSTWRIGHT_{Path(inventory).stem.upper().replace('-', '_')}_HOSTS"
 
 
 def _from_word(word: str, variable: str) -> HostTuple:
-    user, _, address = word.rpartition("@")
-    return _checked({"name": address, **({"user": user} if user else {})}, f"{variable}: {word!r}")
+    match = WORD.fullmatch(word)
+    if match is None:
+        raise PyinfraError(f"{variable}: {word!r} is not a host; write [USER@]ADDRESS[:PORT]")
+    found = match.groupdict()
+    entry: dict[str, Any] = {"name": found["address"]}
+    if found["user"]:
+        entry["user"] = found["user"]
+    if found["port"]:
+        entry["port"] = int(found["port"])
+    return _checked(entry, f"{variable}: {word!r}")
 
 
 def _checked(entry: object, place: str) -> HostTuple:

@@ -1,4 +1,9 @@
-"""Every knob, for all environments. An environment's own file beside this one states only what differs."""
+"""
+Every knob, for all environments.
+
+An environment's own file beside this one states only what differs, in `overrides`, which is laid over this
+table by table: overrides = {"swap": {"size": "4G"}, "apps": {"rec_io": {"keep_releases": 2}}}.
+"""
 
 # --- The machine -------------------------------------------------------------------------------------------
 
@@ -8,9 +13,9 @@ packages = ["htop", "iotop", "nethogs"]
 # Install pending package upgrades with each run.
 upgrade = True
 
-# How people log in. `authorized_keys` adds ED25519 public keys to the login user; `key_only` switches
-# password logins off, and is refused while the login user has no key on the host.
-ssh = {"port": 22, "authorized_keys": [], "key_only": True}
+# How people log in, on the port that the inventory names. `authorized_keys` adds ED25519 public keys to the
+# login user; `key_only` switches password logins off, and is refused while that user has no key on the host.
+ssh = {"authorized_keys": [], "key_only": True}
 
 # The swap file; `size` None removes it. `swappiness`: 0 to 100, how readily memory is swapped out.
 swap = {"path": "/swapfile", "size": "2G", "swappiness": 10}
@@ -24,6 +29,7 @@ firewall = {"enabled": True, "ssh_from": ["any"], "allow": []}
 # `settings` takes any PostgreSQL setting by name; `hba` lets others than the apps of the host itself in:
 # {"type": "hostssl", "database": "rec_io_db", "role": "reader", "network": "203.0.113.7/32"}.
 postgresql = {
+    "cluster": None,  # "15/main", where a host has several
     "port": 5432,
     "listen_addresses": ["localhost"],
     "settings": {"log_min_duration_statement": "500ms", "idle_in_transaction_session_timeout": "5min"},
@@ -49,6 +55,8 @@ apps = {
             "backend/data/trade_history",
         ],
         "log_directory": "logs",
+        # Shared directories whose newest file may be at most this many seconds old; acceptance looks.
+        "produces": {"backend/data/live_data": 60},
         "logs": {"keep": 7},  # rotated files, one a day
         "keep_releases": 4,  # beside the current one
         # The app's database and the role that owns it; `password` names the secret.

@@ -2,6 +2,6 @@
 
 environment = "do"
 
-app_overrides = {
-    "rec_io": {"variables": {"REC_ACCOUNT_MODE": "prod"}},
+overrides = {
+    "apps": {"rec_io": {"variables": {"REC_ACCOUNT_MODE": "prod"}}},
 }

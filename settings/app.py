@@ -5,28 +5,50 @@ from __future__ import annotations
 import shlex
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
+from settings.names import DatabaseName, RoleName, UserName
 from settings.secrets import SECRET_NAMES, SecretReference, SecretSource, VariableText, VariableValue
 from settings.types import (
     AbsolutePath,
     AsTuple,
+    ExtensionName,
     InnerPath,
     Line,
     Model,
     Port,
-    RoleName,
     Slug,
-    UserName,
     VariableName,
+    pattern,
 )
 
 
 def _words(value: object) -> object:
-    return tuple(shlex.split(value)) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    try:
+        return tuple(shlex.split(value))
+    except ValueError as error:
+        raise ValueError(f"cannot be split into words ({error}); close the quote, or write a list") from None
 
 
-Command = Annotated[tuple[Line, ...], AsTuple, BeforeValidator(_words)]
+def _command(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not value or not value[0].strip():
+        raise ValueError("is empty: a service needs a command, such as 'python -m my_app.web'")
+    if "/" in value[0] and not value[0].startswith("/"):
+        raise ValueError(
+            f"begins with {value[0]!r}; write a program of the virtual environment, or an absolute path"
+        )
+    return value
+
+
+Command = Annotated[tuple[Line, ...], AsTuple, BeforeValidator(_words), AfterValidator(_command)]
+FileName = Annotated[
+    str, pattern(r"[A-Za-z0-9][A-Za-z0-9._-]*", "is not a plain file name; write it like 'config.local.json'")
+]
+# What else is in the app's configuration directory, and in a release.
+OUR_CONFIG_FILES = ("env", "secrets", "supervisord.conf")
+OUR_RELEASE_FILES = ("supervisor", "venv")
 
 
 class ServiceSettings(Model):
@@ -52,11 +74,15 @@ class ServiceSettings(Model):
     start_seconds: Annotated[int, Field(ge=1, le=600)] = 3
     stop_seconds: Annotated[int, Field(ge=1, le=600)] = 10
 
-    @field_validator("command")
+    @field_validator("variables")
     @classmethod
-    def _has_command(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not value or not value[0].strip():
-            raise ValueError("is empty: a service needs a command, such as 'python -m my_app.web'")
+    def _no_secrets(cls, value: dict[str, str]) -> dict[str, str]:
+        # They go into a file that every user of the host may read.
+        for variable in value:
+            if SECRET_NAMES.search(variable):
+                raise ValueError(
+                    f"{variable!r} is a secret by its name; declare it in the app's own 'variables'"
+                )
         return value
 
     @model_validator(mode="after")
@@ -77,10 +103,10 @@ class DatabaseSettings(Model):
     + connection_limit: connections the role may hold, default -1 (no limit)
     """
 
-    database: RoleName
+    database: DatabaseName
     role: RoleName
     password: str = "db_password"
-    extensions: Annotated[tuple[str, ...], AsTuple] = ()
+    extensions: Annotated[tuple[ExtensionName, ...], AsTuple] = ()
     connection_limit: Annotated[int, Field(ge=-1)] = -1
 
 
@@ -107,6 +133,8 @@ class AppSettings(Model):
     + secrets: name to source, default none
     + prefix: what every environment variable begins with, default none
     + variables: the environment variables of all services, default none
+    + produces: shared directory to seconds: its newest file must be at most this old, and every JSON file
+      in it whole; asserted by acceptance, default none
     + env_example: file in the source that must name exactly the same variables, default none
     + config_files: files created once in the app's configuration directory when missing and never
       written again, name to content, default none
@@ -126,8 +154,9 @@ class AppSettings(Model):
     secrets: dict[Slug, SecretSource] = {}
     prefix: str = ""
     variables: dict[VariableName, VariableValue] = {}
+    produces: dict[InnerPath, Annotated[int, Field(ge=1)]] = {}
     env_example: InnerPath | None = None
-    config_files: dict[InnerPath, str] = {}
+    config_files: dict[FileName, str] = {}
     services: Annotated[dict[Slug, ServiceSettings], Field(min_length=1)]
     logs: LogSettings = LogSettings()
     keep_releases: Annotated[int, Field(ge=1, le=50)] = 4
@@ -155,6 +184,17 @@ class AppSettings(Model):
             raise ValueError(
                 f"log_directory {self.log_directory!r} must be one of 'shared', it outlives releases"
             )
+        for path in self.shared:
+            if path.split("/")[0] in OUR_RELEASE_FILES:
+                raise ValueError(
+                    f"shared directory {path!r} is a place of ours in each release; choose another"
+                )
+        for path in self.config_files:
+            if path in OUR_CONFIG_FILES:
+                raise ValueError(f"config file {path!r} is one of ours; choose another name")
+        for path in self.produces:
+            if path not in self.shared:
+                raise ValueError(f"produces {path!r}: is not one of 'shared'; add it there")
         return self
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -30,11 +31,21 @@ def _network(value: str) -> str:
     if value == "any":
         return value
     try:
-        ipaddress.ip_network(value)
+        network = ipaddress.ip_network(value)
     except ValueError as error:
         raise ValueError(
             f"is not a network ({error}); write 'any' or CIDR, such as '203.0.113.0/24'"
         ) from None
+    if network.prefixlen == 0:
+        raise ValueError("is everyone; write 'any'")
+    return value
+
+
+def _comment(value: str) -> str:
+    if value and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 .,:;_/()+@#=-]{0,59}", value):
+        raise ValueError(
+            "has characters that ufw refuses; use up to 60 letters, digits, spaces and .,:;_/()+@#=-"
+        )
     return value
 
 
@@ -46,13 +57,11 @@ class SshSettings(Model):
     """
     How people log in.
 
-    + port: where sshd listens, default 22; the firewall opens it, nothing here changes it
     + authorized_keys: ED25519 public keys added to the login user, default none (the key that the host
       was made with stays)
     + key_only: switch password logins off, default True
     """
 
-    port: Port = 22
     authorized_keys: Annotated[tuple[PublicKey, ...], AsTuple] = ()
     key_only: bool = True
 
@@ -84,7 +93,7 @@ class FirewallRule(Model):
     port: Port
     protocol: Literal["tcp", "udp"] = "tcp"
     source: Network = "any"
-    comment: Annotated[Line, Field(max_length=60)] = ""
+    comment: Annotated[str, AfterValidator(_comment)] = ""
 
 
 class FirewallSettings(Model):

@@ -14,7 +14,9 @@ from pyinfra.connectors.ssh import connector_data_meta
 from settings.errors import SettingsError, findings_of
 from settings.model import Settings
 
-OVERRIDES = "app_overrides"
+OVERRIDES = "overrides"
+# A secret's source, or a reference to one, is one value: {"source": ...} is never added to another.
+WHOLE = ("secrets", "variables")
 
 
 def load(data: Mapping[str, Any], where: str) -> Settings:
@@ -24,36 +26,37 @@ def load(data: Mapping[str, Any], where: str) -> Settings:
     + data: `host.data.dict()`
     + where: what to call it in errors, such as "inventories/staging.py, host web-1"
 
-    Connection data (ssh_*) and names that begin with _ are pyinfra's and left to it. `app_overrides`
-    is laid over `apps`, table by table, so that an environment states only what differs.
+    Connection data (ssh_*) and names that begin with _ are pyinfra's and left to it. `overrides` is laid over
+    everything else, table by table, so that an environment states only what differs; a name that is set
+    again outside of it replaces the whole of what was there, as everywhere in pyinfra.
 
     Raises SettingsError with every finding at once.
     """
     known = set(connector_data_meta) | set(all_argument_meta) | {OVERRIDES}
     declared = {key: value for key, value in data.items() if key not in known and not key.startswith("_")}
-    overrides, apps = data.get(OVERRIDES, {}), declared.get("apps", {})
+    overrides = data.get(OVERRIDES, {})
     if not isinstance(overrides, Mapping):
-        raise SettingsError(where, [f"{OVERRIDES}: is not a table; write {{APP: {{SETTING: VALUE}}}}"])
-    if isinstance(apps, Mapping):
+        raise SettingsError(where, [f"{OVERRIDES}: is not a table; write {{SETTING: VALUE}}"])
+    apps, changed = declared.get("apps"), overrides.get("apps")
+    if isinstance(apps, Mapping) and isinstance(changed, Mapping):
         unknown = [
-            f"{OVERRIDES}.{key}: there is no app of that name in 'apps'" for key in overrides.keys() - apps
+            f"{OVERRIDES}.apps.{key}: there is no app of that name in 'apps'" for key in changed.keys() - apps
         ]
         if unknown:
             raise SettingsError(where, sorted(unknown))
-        declared["apps"] = _merged(apps, overrides)
+    declared = _merged(declared, overrides)
     try:
         return Settings.model_validate(declared)
     except ValidationError as error:
         raise SettingsError(where, findings_of(error, _fields())) from None
 
 
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any], whole: bool = False) -> dict[str, Any]:
+    """Lay one table over another; `whole` where each value is one thing, though it may be a table."""
     result = dict(base)
     for key, value in over.items():
-        both_tables = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
-        # {"secret": ...} is one value, not a table to be added to.
-        if both_tables and "secret" not in value and "source" not in value:
-            result[key] = _merged(result[key], value)
+        if not whole and isinstance(value, Mapping) and isinstance(result.get(key), Mapping):
+            result[key] = _merged(result[key], value, whole=key in WHOLE)
         else:
             result[key] = value
     return result

@@ -8,8 +8,9 @@ from pydantic import model_validator
 
 from settings.app import App, AppSettings
 from settings.host import FirewallSettings, SshSettings, SwapSettings
+from settings.names import AppName
 from settings.postgresql import PostgresqlSettings
-from settings.types import AsTuple, Model, PackageName, Slug
+from settings.types import AsTuple, EnvironmentName, Model, PackageName
 
 
 class Settings(Model):
@@ -23,19 +24,32 @@ class Settings(Model):
     + apps: name to app; several may share one host
     """
 
-    environment: Slug
+    environment: EnvironmentName
     packages: Annotated[tuple[PackageName, ...], AsTuple] = ()
     upgrade: bool = True
     ssh: SshSettings = SshSettings()
     swap: SwapSettings | None = SwapSettings()
     firewall: FirewallSettings = FirewallSettings()
     postgresql: PostgresqlSettings = PostgresqlSettings()
-    apps: dict[Slug, AppSettings] = {}
+    apps: dict[AppName, AppSettings] = {}
 
     @model_validator(mode="after")
     def _nothing_twice(self) -> Settings:
         _unique_ports(self)
         owners: dict[str, str] = {}
+        for key, app in self.apps.items():
+            user = app.user if app.user is not None else key
+            other = owners.setdefault(f"user {user}", key)
+            if other != key:
+                raise ValueError(
+                    f"apps.{key}.user: {user!r} is already the one of app {other!r}; each needs its own"
+                )
+        for rule in self.firewall.allow:
+            service = self.public_ports().get(rule.port) if rule.protocol == "tcp" else None
+            if service is not None:
+                raise ValueError(
+                    f"firewall.allow: port {rule.port} is public already, for {service}; remove the rule"
+                )
         for key, app in self.apps.items():
             if app.database is None:
                 continue
@@ -62,9 +76,8 @@ class Settings(Model):
 
 
 def _unique_ports(settings: Settings) -> None:
-    users = {settings.ssh.port: "ssh.port"}
-    taken = [("postgresql.port", settings.postgresql.port)]
-    taken += [
+    users = {settings.postgresql.port: "postgresql.port"}
+    taken = [
         (f"apps.{key}.services.{label}.port", service.port)
         for key, app in settings.apps.items()
         for label, service in app.services.items()

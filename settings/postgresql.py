@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
-from settings.types import AsTuple, Model, Port, RoleName
+from settings.names import DatabaseName, RoleName
+from settings.types import AsTuple, Line, Model, Port
 
-SettingValue = str | int | float | bool
+SettingValue = Line | int | float | bool
+# What says where the server's own files are: Debian's tools decide that.
+NOT_OURS = ("config_file", "data_directory", "external_pid_file", "hba_file", "ident_file")
 
 
 def _address(value: str) -> str:
-    if value == "*":
+    if value == "localhost":
+        return value
+    try:
+        everywhere = value == "*" or ipaddress.ip_address(value).is_unspecified
+    except ValueError:
+        raise ValueError(
+            "is not an IP address; write 'localhost' or an address, such as '203.0.113.7'"
+        ) from None
+    if everywhere:
         raise ValueError("would listen on every address; name the addresses, such as 'localhost'")
-    if value != "localhost":
-        ipaddress.ip_address(value)
     return value
 
 
 def _network(value: str) -> str:
-    ipaddress.ip_network(value)
+    try:
+        ipaddress.ip_network(value)
+    except ValueError as error:
+        raise ValueError(f"is not a network ({error}); write CIDR, such as '203.0.113.7/32'") from None
     return value
 
 
@@ -36,7 +49,7 @@ class HbaRow(Model):
     """
 
     type: Literal["host", "hostssl"] = "hostssl"
-    database: RoleName
+    database: DatabaseName
     role: RoleName
     network: Annotated[str, AfterValidator(_network)]
     method: Literal["scram-sha-256"] = "scram-sha-256"
@@ -46,12 +59,14 @@ class PostgresqlSettings(Model):
     """
     The server: written to a file of its own in conf.d, checked before it counts.
 
+    + cluster: "VERSION/NAME" where the host has several, such as "15/main", default its only one
     + port: default 5432
     + listen_addresses: default ("localhost",); "*" is refused
     + settings: any PostgreSQL setting by name, default none; `port` and `listen_addresses` are above
     + hba: rows beyond the apps' own, default none
     """
 
+    cluster: Annotated[str, Field(pattern=r"^[1-9][0-9]*/[A-Za-z0-9_.-]+$")] | None = None
     port: Port = 5432
     listen_addresses: Annotated[
         tuple[Annotated[str, AfterValidator(_address)], ...], AsTuple, Field(min_length=1)
@@ -65,6 +80,11 @@ class PostgresqlSettings(Model):
         for key in ("port", "listen_addresses"):
             if key in value:
                 raise ValueError(f"{key!r} has a setting of its own: postgresql.{key}")
+        for key in value:
+            if not re.fullmatch(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?", key) or key in NOT_OURS:
+                raise ValueError(
+                    f"{key!r} is not a server setting that can be declared here; write its lower-case name"
+                )
         return value
 
     def effective(self) -> dict[str, SettingValue]:

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from settings.app import App
 from settings.errors import SettingsError
 from settings.secrets import SecretSource
+from settings.types import printable
 
 IDENTITY_VARIABLE = "HOSTWRIGHT_AGE_IDENTITY"
 IDENTITY_DEFAULT = Path("~/.config/hostwright/age.txt")
@@ -61,9 +62,9 @@ def _from_age(key: str, source: SecretSource, project: Path, environ: Mapping[st
 
 
 def _one_line(value: str) -> SecretStr:
-    if "\n" in value or "\0" in value:
-        raise ValueError("has a line break or a NUL; a secret is one line")
-    return SecretStr(value)
+    if not value.strip():
+        raise ValueError("is blank; give it a value")
+    return SecretStr(printable(value))
 
 
 @cache

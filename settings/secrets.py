@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, InstanceOf, model_validator
 
-from settings.types import Model, VariableName
+from settings.types import Model, VariableName, printable
 
 
 class SecretSource(Model):
@@ -53,6 +53,14 @@ class SecretReference(Model):
     secret: str
 
 
+def _text(value: object) -> object:
+    if isinstance(value, dict):
+        raise ValueError(
+            "is a table; one service's variables are text or numbers, secrets are the whole app's"
+        )
+    return _variable(value)
+
+
 def _variable(value: object) -> object:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
@@ -60,14 +68,18 @@ def _variable(value: object) -> object:
         return SecretReference.model_validate(value)
     if not isinstance(value, str | SecretReference):
         raise ValueError("is neither text nor a number nor {'secret': NAME}")
-    if isinstance(value, str) and ("\n" in value or "\0" in value):
-        raise ValueError("has a line break or a NUL; write one line")
+    if isinstance(value, str):
+        printable(value)
+        if re.search(r"://[^/\s:@]*:[^/\s@]+@", value):
+            raise ValueError("has a password in its address; make the password a secret of its own")
     return value
 
 
-VariableText = Annotated[str, BeforeValidator(_variable)]
+VariableText = Annotated[str, BeforeValidator(_text)]
 # InstanceOf: what _variable made is checked already, and a plain union would name its branches in errors.
 VariableValue = Annotated[InstanceOf[str] | InstanceOf[SecretReference], BeforeValidator(_variable)]
 
 # What nobody writes in plain text by mistake twice.
-SECRET_NAMES = re.compile(r"_(PASS|PASSWORD|PASSWD|SECRET|TOKEN|API_KEY|PRIVATE_KEY)$")
+SECRET_NAMES = re.compile(
+    r"(^|_)(PASS|PASSWORD|PASSWD|PWD|SECRET|TOKEN|DSN|(API|PRIVATE|SECRET|ACCESS)_KEY)$"
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -17,35 +18,38 @@ class Model(BaseModel):
 def _absolute(value: str) -> str:
     if not value.startswith("/"):
         raise ValueError(f"is relative; write the absolute path, such as '/{value.removeprefix('./')}'")
-    return _clean(value)
-
-
-def _clean(value: str) -> str:
-    if ".." in value.split("/"):
-        raise ValueError("contains '..'; write the path itself")
-    if not re.fullmatch(r"[\w@%+=:,./ -]+", value):
-        raise ValueError("has characters that no path here needs; use letters, digits and ._-/")
-    return value.rstrip("/") or "/"
+    # Paths go unquoted into units, fstab and INI files: only what none of them treats specially.
+    if not re.fullmatch(r"(/[A-Za-z0-9_][A-Za-z0-9._-]*)+", value):
+        raise ValueError("is not a usable path; use letters, digits and ._- between the slashes, no '..'")
+    return value
 
 
 def _inside(value: str) -> str:
     if value.startswith("/"):
         raise ValueError("is absolute; write it relative to the app's directory, without the leading '/'")
-    return _clean(value)
+    parts = value.split("/")
+    if {"", ".", ".."} & set(parts) or not re.fullmatch(r"[A-Za-z0-9._/-]+", value):
+        raise ValueError(
+            "is not a usable path; use letters, digits and ._- between the slashes, no '.' or '..'"
+        )
+    return value
 
 
-def _pattern(pattern: str, remedy: str) -> AfterValidator:
+def pattern(expression: str, remedy: str) -> AfterValidator:
+    """Return a validator for texts that match as a whole; the remedy is what is said of others."""
+
     def check(value: str) -> str:
-        if not re.fullmatch(pattern, value):
+        if not re.fullmatch(expression, value):
             raise ValueError(remedy)
         return value
 
     return AfterValidator(check)
 
 
-def _no_newline(value: str) -> str:
-    if "\n" in value or "\0" in value:
-        raise ValueError("has a line break or a NUL; write one line")
+def printable(value: str) -> str:
+    """Return a text of one line; raise ValueError for line breaks and other control characters."""
+    if any(unicodedata.category(character) == "Cc" for character in value):
+        raise ValueError("has a line break or another control character; write one line of text")
     return value
 
 
@@ -56,32 +60,32 @@ def _list_to_tuple(value: object) -> object:
 
 AbsolutePath = Annotated[str, AfterValidator(_absolute)]
 InnerPath = Annotated[str, AfterValidator(_inside)]
-Line = Annotated[str, AfterValidator(_no_newline)]
-Size = Annotated[str, _pattern(r"[1-9]\d*[MGT]", "is not a size; write a number and M, G or T, such as '2G'")]
+Line = Annotated[str, AfterValidator(printable)]
+Size = Annotated[
+    str, pattern(r"[1-9]\d{0,5}[MGT]", "is not a size; write a number and M, G or T, such as '2G'")
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Percent = Annotated[int, Field(ge=0, le=100)]
 Slug = Annotated[
     str,
-    _pattern(
+    pattern(
         r"[a-z][a-z0-9_]{0,30}",
         "is not a name that files, units and users can share; use a-z, 0-9 and _, beginning with a letter, "
         "31 characters at most",
     ),
 ]
-UserName = Annotated[
+EnvironmentName = Annotated[
     str,
-    _pattern(r"[a-z_][a-z0-9_-]{0,30}", "is not a user name; use a-z, 0-9, _ and -, beginning with a letter"),
+    pattern(r"[a-z][a-z0-9_-]{0,30}", "is not the name of an inventory; use a-z, 0-9, _ and -"),
 ]
-RoleName = Annotated[
-    str, _pattern(r"[A-Za-z_][A-Za-z0-9_$-]{0,62}", "is not a PostgreSQL name; use letters, digits and _")
+ExtensionName = Annotated[
+    str, pattern(r"[a-z][a-z0-9_-]{0,62}", "is not a PostgreSQL extension; write it like 'pg_trgm'")
 ]
 VariableName = Annotated[
     str,
-    _pattern(
-        r"[A-Z_][A-Z0-9_]*", "is not an environment variable; use A-Z, 0-9 and _, such as 'REC_DB_HOST'"
-    ),
+    pattern(r"[A-Z_][A-Z0-9_]*", "is not an environment variable; use A-Z, 0-9 and _, such as 'REC_DB_HOST'"),
 ]
 PackageName = Annotated[
-    str, _pattern(r"[a-z0-9][a-z0-9+.-]+", "is not a Debian package name; use a-z, 0-9 and +.-")
+    str, pattern(r"[a-z0-9][a-z0-9+.-]+", "is not a Debian package name; use a-z, 0-9 and +.-")
 ]
 AsTuple = BeforeValidator(_list_to_tuple)

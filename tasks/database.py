@@ -12,10 +12,12 @@ from settings.app import App
 @deploy("PostgreSQL")
 def server(settings: Settings) -> None:
     """The server: running, its settings, and who may connect."""
-    postgres.running(name="Have PostgreSQL run, now and at every boot")
+    cluster = settings.postgresql.cluster
+    postgres.running(name="Have PostgreSQL run, now and at every boot", cluster=cluster)
     postgres.settings(
         name="Put the server settings into effect",
         settings=settings.postgresql.effective(),
+        cluster=cluster,
     )
     rows = [
         row
@@ -27,11 +29,13 @@ def server(settings: Settings) -> None:
         postgres.Row(row.database, row.role, row.network, row.type, row.method)
         for row in settings.postgresql.hba
     ]
-    postgres.hba(name="Let in the apps and whom group_data names, and nobody else", rows=rows)
+    postgres.hba(
+        name="Let in the apps and whom group_data names, and nobody else", rows=rows, cluster=cluster
+    )
 
 
 @deploy("Database")
-def apply(app: App) -> None:
+def apply(app: App, cluster: str | None) -> None:
     """One app's role, which owns its database, and its extensions."""
     if app.database is None:
         return
@@ -41,15 +45,18 @@ def apply(app: App) -> None:
         name=f"Create the role {mine.role}",
         password_file=f"{app.secrets_root}/{mine.password}",
         connection_limit=mine.connection_limit,
+        cluster=cluster,
     )
     postgres.database(
         database=mine.database,
         name=f"Create the database {mine.database}",
         owner=mine.role,
+        cluster=cluster,
     )
     for extension in mine.extensions:
         postgres.extension(
             extension=extension,
             name=f"Create the extension {extension} in {mine.database}",
             database=mine.database,
+            cluster=cluster,
         )

@@ -10,7 +10,7 @@ from pyinfra.operations import server
 
 import app_source
 import artefact
-from operations import atomic, directories, migrations, release, secrets, supervisor, venv
+from operations import atomic, directories, migrations, names, release, secrets, supervisor, venv
 from operations.directories import Directory
 from operations.secrets import Variable
 from settings import SecretReference
@@ -19,6 +19,8 @@ from settings.secret_values import given
 
 # Stands for the release's own name while the name is made from what is in it.
 STAND_IN = "RELEASE"
+# Files that only keep a directory in git; the directory may become a link.
+PLACEHOLDERS = (".gitkeep", ".gitignore", ".keep")
 
 
 class Plan(NamedTuple):
@@ -41,6 +43,17 @@ def plan(app: App, project: Path) -> Plan:
     identity = release.identity(archive.digest, _service_files(app, STAND_IN, links["venv"]), links)
     key = identity[:12]
     return Plan(key, archive, _service_files(app, key, links["venv"]), links, requirements)
+
+
+def findings(app: App, made: Plan) -> list[str]:
+    """Return which files of the app's own tree stand where a release has files or links of ours."""
+    ours = [*made.links, "supervisor"]
+    return [
+        f"apps.{app.key}.source: has {path}, where each release has its own {place}; move it or rename it"
+        for place in ours
+        for path in made.archive.files
+        if (path == place or path.startswith(f"{place}/")) and Path(path).name not in PLACEHOLDERS
+    ][:5]
 
 
 def _topmost(paths: tuple[str, ...]) -> list[str]:
@@ -80,6 +93,12 @@ def _variables(app: App) -> list[Variable]:
 def places(app: App) -> None:
     """The service user, the app's directories, and configuration files that are made only once."""
     user = app.service_user
+    names.free(
+        name=f"Check that {app.key} and {user} are nobody else's",
+        app=app.key,
+        user=user,
+        home=app.root,
+    )
     server.user(
         name=f"Create the service user {user}",
         user=user,

@@ -7,6 +7,24 @@ from pyinfra.api.deploy import deploy
 from operations import logrotate, supervisor
 from settings.app import App
 
+# What a loaded host takes on top of the times that the services themselves are granted.
+SPARE_SECONDS = 60
+
+
+def seconds_to_stop(app: App) -> int:
+    """Return how long all services take at most when the supervisor ends: it stops one after the other."""
+    return SPARE_SECONDS + sum(service.stop_seconds for service in app.services.values())
+
+
+def seconds_to_update(app: App) -> int:
+    """Return how long a restart of any services takes at most: all stop at once, then all start at once."""
+    services = app.services.values()
+    return (
+        SPARE_SECONDS
+        + max(service.stop_seconds for service in services)
+        + max(service.start_seconds for service in services)
+    )
+
 
 @deploy("Services")
 def apply(app: App) -> None:
@@ -19,17 +37,19 @@ def apply(app: App) -> None:
         writable=[app.shared_root],
         env_file=app.env_file,
         config_path=app.supervisor_config,
+        stop_timeout=seconds_to_stop(app),
     )
     supervisor.updated(
         name=f"Bring the {len(app.services)} services of {app.key} up to date",
         app=app.key,
         config_path=app.supervisor_config,
-        timeout=60 + max(service.start_seconds for service in app.services.values()),
+        timeout=seconds_to_update(app),
     )
     supervisor.commands(
         name=f"Install {app.key}-restart and {app.key}-status",
         app=app.key,
         config_path=app.supervisor_config,
+        timeout=seconds_to_update(app),
     )
 
 

@@ -3,6 +3,7 @@
 #        RELEASE=... supervisor-check.py programs           the programs of a release that is still aside
 import glob
 import os
+import shlex
 import sys
 import tempfile
 
@@ -44,6 +45,11 @@ def check_programs():
         file.write(f"[supervisord]\n[include]\nfiles = {pattern}\n")
         file.flush()
         found = parse(file.name).process_group_configs
+    # Noticed only when it starts, a missing program would leave the service down.
+    for program in (one for group in found for one in group.process_configs):
+        words = shlex.split(program.command)
+        if not os.access(words[0], os.X_OK):
+            raise RefusedError(f"{program.name}: there is no program {words[0]}; mend the service's command")
     # A file that holds no program would vanish without a word.
     if len(found) < len(glob.glob(pattern)):
         raise RefusedError(f"{len(glob.glob(pattern))} files, but only {len(found)} programs in them")

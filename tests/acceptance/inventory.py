@@ -87,6 +87,11 @@ class DeclaredHost:
         return str(self.data.get("ssh_hostname") or self.name)
 
     @property
+    def ssh_port(self) -> int:
+        """The port that its sshd listens on."""
+        return int(self.data.get("ssh_port") or 22)
+
+    @property
     def sudo(self) -> bool:
         """Whether its login is not root and uses sudo."""
         return bool(self.data.get("_sudo"))

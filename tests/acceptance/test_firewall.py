@@ -43,12 +43,12 @@ def test_firewall_rules_are_the_declared(declared: DeclaredHost, firewall: Setti
     """Exactly the declared rules: one too many is as wrong as one too few."""
     lines = view.ufw()["added"].splitlines()
     found = sorted(line.partition(" comment ")[0] for line in lines if line.startswith("ufw "))
-    assert found == sorted(_rules(firewall))
+    assert found == sorted(_rules(firewall, declared.ssh_port))
 
 
-def _rules(settings: Settings) -> set[str]:
+def _rules(settings: Settings, ssh_port: int) -> set[str]:
     ssh_from = settings.firewall.ssh_from
-    wanted = {(settings.ssh.port, "tcp", source) for source in (["any"] if "any" in ssh_from else ssh_from)}
+    wanted = {(ssh_port, "tcp", source) for source in (["any"] if "any" in ssh_from else ssh_from)}
     wanted |= {(port, "tcp", "any") for port in settings.public_ports()}
     wanted |= {(rule.port, rule.protocol, rule.source) for rule in settings.firewall.allow}
     return {_rule(*one) for one in wanted}
@@ -88,7 +88,7 @@ def test_database_port_is_closed(declared: DeclaredHost, settings: Settings, vie
 
 def test_nothing_undeclared_listens(declared: DeclaredHost, settings: Settings, view: HostView) -> None:
     """No process listens for other machines on a port that was not declared, firewall or not."""
-    allowed = {("tcp", settings.ssh.port), *OF_THE_MACHINE}
+    allowed = {("tcp", declared.ssh_port), *OF_THE_MACHINE}
     allowed |= {("tcp", port) for port in settings.public_ports()}
     allowed |= {(rule.protocol, rule.port) for rule in settings.firewall.allow}
     if any(not _is_loopback(address) for address in settings.postgresql.listen_addresses):

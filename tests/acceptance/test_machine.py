@@ -67,7 +67,7 @@ def test_ssh_listens_where_declared(declared: DeclaredHost, settings: Settings, 
         for protocol, address, port, who in view.listeners()
         if protocol == "tcp" and not address.startswith(("127.", "::1")) and SSHD.search(who)
     }
-    assert ports == {settings.ssh.port}
+    assert ports == {declared.ssh_port}
 
 
 def test_authorized_keys(declared: DeclaredHost, settings: Settings, remote: Remote) -> None:

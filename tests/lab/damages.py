@@ -205,9 +205,9 @@ BATCHES: dict[str, tuple[Damage, ...]] = {
         ),
         Damage(
             "half a data file",
-            "echo '{' > /opt/rec_io/shared/backend/data/half.json",
+            "echo '{' > /opt/rec_io/shared/backend/data/live_data/half.json",
             ("test_data_files_are_being_produced",),
-            repair="rm /opt/rec_io/shared/backend/data/half.json",
+            repair="rm /opt/rec_io/shared/backend/data/live_data/half.json",
         ),
     ),
 }

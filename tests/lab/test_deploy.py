@@ -8,94 +8,21 @@ deployed by root, Debian 13 by a login with sudo.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import signal
 import subprocess
 import time
 import urllib.request
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
 import lab
-from tests.lab.playbook import PROJECT, PYINFRA, LabHost, fingerprint, shell, ssh
+from tests.lab.playbook import LabHost, shell, ssh
+from tests.lab.project import GIVEN, GIVEN_VARIABLE, STATUS, Deployed, copy, state
 
-STATUS = "supervisorctl -c /etc/rec_io/supervisord.conf status"
 # Where the database's password may stand in plain text on the host: root's files alone.
 SECRET = "/etc/rec_io/secrets/db_password"
 SECRET_FILES = {"/etc/rec_io/env", SECRET}
 SECONDS_BEFORE_KILL = 20
-# A secret that is given, with what shells, SQL and systemd each treat specially.
-GIVEN_VARIABLE, GIVEN = "HOSTWRIGHT_TEST_PASSWORD", "corréct h0rse's \"$HOME\" \\ %s `id` 'battery'"
-
-
-@dataclass
-class Deployed:
-    """A host under test, and what was seen while it was deployed to."""
-
-    host: LabHost
-    user: str
-    project: Path
-    output: str = ""
-    notes: dict[str, str] = field(default_factory=dict)
-
-    def command(self, *flags: str) -> list[str]:
-        return [str(PYINFRA), "--limit", self.host.name, *flags, "inventories/lab.py", "deploy.py"]
-
-    def start(self, *flags: str, user: str | None = None) -> subprocess.Popen[str]:
-        env = {
-            **os.environ,
-            "HOSTWRIGHT_LAB_HOSTS": self.host.name,
-            "HOSTWRIGHT_LAB_USER": user or self.user,
-            "HOSTWRIGHT_LAB_STATE": os.environ.get("HOSTWRIGHT_LAB_STATE", str(PROJECT / ".lab")),
-            GIVEN_VARIABLE: GIVEN,
-        }
-        return subprocess.Popen(
-            self.command(*flags), cwd=self.project, env=env, text=True, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-
-    def run(self, *flags: str, user: str | None = None) -> str:
-        """Run deploy.py to its end and return its output; fail with it where it failed."""
-        process = self.start(*flags, user=user)
-        stdout, stderr = process.communicate(timeout=600)
-        self.output = stdout + stderr
-        assert process.returncode == 0, self.output[-6000:]
-        return stdout
-
-    def changed(self, *flags: str, user: str | None = None) -> list[str]:
-        """Run deploy.py and return the names of the operations that changed something."""
-        results = json.loads(self.run("-y", "--json", *flags, user=user))["results"]
-        return [one["name"] for one in results["operations"] if one["success"]]
-
-
-def state(host: LabHost) -> dict[str, str]:
-    """Read everything that a run with nothing to do must leave as it was."""
-    seen = {
-        path: fields
-        for path, fields in fingerprint(host, "/etc", "/opt", "/usr/local", "/var/lib/hostwright").items()
-        if not path.startswith("/opt/rec_io/shared/")  # the services are writing there
-    }
-    seen["supervised"] = shell(host, f"{STATUS} | awk '{{print $1, $2, $4}}'")
-    seen["units"] = shell(host, "systemctl show -p Id -p MainPID --type=service --state=running '*'")
-    seen["roles"] = shell(
-        host, "runuser -u postgres -- pg_dumpall --globals-only | grep -v '^.\\?\\(un\\)\\?restrict '"
-    )
-    seen["schema"] = shell(
-        host, "runuser -u postgres -- pg_dump -s rec_io_db | grep -v '^.\\?\\(un\\)\\?restrict '"
-    )
-    seen["catalog"] = shell(
-        host,
-        "runuser -u postgres -- psql -XAtq -c 'SELECT xmin, rolname FROM pg_authid ORDER BY 2' "
-        "-c 'SELECT xmin, datname, datacl, datdba FROM pg_database ORDER BY 2'",
-    )
-    # /proc/swaps is the machine's, with the swap of every lab host.
-    seen["swap file"] = shell(host, "stat -c '%s %a %U %y' /swapfile")
-    seen["firewall"] = shell(host, "ufw status verbose")
-    seen["packages"] = shell(host, "dpkg-query -W")
-    return seen
 
 
 def password(host: LabHost) -> str:
@@ -111,10 +38,7 @@ def deployed(lab_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Dep
 
     The host's process list is recorded all the while.
     """
-    project = tmp_path_factory.mktemp("clone") / "project"
-    shutil.copytree(
-        PROJECT, project, ignore=shutil.ignore_patterns(".git", ".lab", ".venv", "__pycache__", ".*_cache")
-    )
+    project = copy(tmp_path_factory.mktemp("clone"))
     result = Deployed(lab_host, "root" if lab_host.image == "bookworm" else "admin", project)
 
     process = result.start("-y")
@@ -236,7 +160,7 @@ def test_a_release_cut_off_half_way_is_finished_by_the_next_run(deployed: Deploy
 
 def test_a_changed_variable_reaches_every_service(deployed: Deployed) -> None:
     with (deployed.project / "group_data" / "lab.py").open("a") as file:
-        file.write("app_overrides = {'rec_io': {'variables': {'REC_ACCOUNT_MODE': 'prod'}}}\n")
+        file.write("overrides['apps'] = {'rec_io': {'variables': {'REC_ACCOUNT_MODE': 'prod'}}}\n")
     before = set(shell(deployed.host, f"{STATUS} | awk '{{print $4}}'").split())
     deployed.changed()
     pids = shell(deployed.host, f"{STATUS} | awk '{{print $4}}' | tr -d ,").split()
@@ -249,7 +173,7 @@ def test_a_changed_variable_reaches_every_service(deployed: Deployed) -> None:
 def test_a_given_secret_replaces_the_generated_one_and_shows_nowhere(deployed: Deployed) -> None:
     with (deployed.project / "group_data" / "lab.py").open("a") as file:
         source = {"db_password": {"source": "environment", "variable": GIVEN_VARIABLE}}
-        file.write(f"app_overrides['rec_io']['secrets'] = {source!r}\n")
+        file.write(f"overrides['apps']['rec_io']['secrets'] = {source!r}\n")
     deployed.run("-y", "-vvv", "--debug", "--diff")
     assert "] >>> " in deployed.output
     for part in (GIVEN, "corréct", "h0rse"):

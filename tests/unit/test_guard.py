@@ -13,13 +13,16 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[2]
 PYINFRA = Path(sys.executable).with_name("pyinfra")
 # Nothing listens there (RFC 5737): a run that went on to connect would say so.
-HOST = "('app-1', {'ssh_hostname': '192.0.2.255', 'ssh_port': 9})"
+HOST = "('app-1', {'ssh_hostname': '192.0.2.255', 'ssh_port': 9, 'ssh_user': 'ops', '_sudo': True})"
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """Return a copy of what a run needs, with one app of its own."""
-    for name in ("config.py", "guard.py", "app_source.py", "host_lists.py", "settings"):
+    for name in (
+        "config.py", "guard.py", "app_source.py", "host_lists.py", "artefact", "facts", "files", "operations",
+        "settings", "tasks", "templates",
+    ):  # fmt: skip
         source = PROJECT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
     (tmp_path / "inventories").mkdir()
@@ -126,6 +129,10 @@ def test_started_in_another_directory(project: Path, tmp_path_factory: pytest.Te
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ("('user', 'deployer'), ('user', 'ops')", "apps.shop.user: 'ops' is the login of host app-1"),
+        ("('services', {'web': {'command': 'x', 'port': 9}})", "port 9 is SSH's on host app-1"),
+        ("('services', {'web': {'command': ['x', 'a ;b']}})", "supervisor"),
+        ("('source', 'tree')", "apps.shop.source: has venv/mine, where each release has its own venv"),
         ("('source', 'shup')", "apps.shop.source: 'shup' is not a directory"),
         ("('requirements', 'lock.txt')", "apps.shop.requirements: shop/lock.txt does not exist"),
         ("('variables', {})", "apps.shop.variables: SHOP_PORT is in .env.example but not declared"),
@@ -141,6 +148,10 @@ def test_started_in_another_directory(project: Path, tmp_path_factory: pytest.Te
     ],
 )
 def test_what_the_machine_at_hand_lacks(project: Path, change: str, message: str) -> None:
+    (project / "tree" / "venv").mkdir(parents=True)
+    (project / "tree" / "requirements.txt").write_text("six==1 --hash=sha256:00\n")
+    (project / "tree" / ".env.example").write_text("SHOP_PORT=1\n")
+    (project / "tree" / "venv" / "mine").write_text("x")
     with (project / "group_data" / "one.py").open("a") as file:
         file.write(f"apps['shop'].update([{change}])\n")
     assert message in refused(project, "inventories/one.py", "deploy.py")
@@ -148,7 +159,7 @@ def test_what_the_machine_at_hand_lacks(project: Path, change: str, message: str
 
 def test_requirements_without_hashes(project: Path) -> None:
     (project / "shop" / "requirements.txt").write_text("six==1.17.0\n")
-    assert "requirements.txt has no hashes" in refused(project, "inventories/one.py", "deploy.py")
+    assert "has no hash; make the list with" in refused(project, "inventories/one.py", "deploy.py")
 
 
 @pytest.mark.parametrize(
@@ -171,9 +182,15 @@ def test_hosts_from_a_variable(project: Path) -> None:
         project,
         "inventories/staging.py",
         "debug-inventory",
-        HOSTWRIGHT_STAGING_HOSTS="admin@192.0.2.1,192.0.2.2",
+        HOSTWRIGHT_STAGING_HOSTS="admin@192.0.2.1:2222,192.0.2.2",
     )
     assert code == 0, output
     assert "[192.0.2.1]" in output
     assert "[192.0.2.2]" in output
     assert '"ssh_user": "admin"' in output
+    assert '"ssh_port": 2222' in output
+
+
+def test_a_variable_that_names_no_host(project: Path) -> None:
+    output = refused(project, "inventories/staging.py", "deploy.py", HOSTWRIGHT_STAGING_HOSTS="root@")
+    assert "'root@' is not a host; write [USER@]ADDRESS[:PORT]" in output

@@ -22,6 +22,7 @@ APP: dict[str, Any] = {
     "variables": {"SHOP_DB_PASS": {"secret": "db_password"}, "SHOP_PORT": 3000},
     "prefix": "SHOP_",
 }
+PORTLESS: dict[str, Any] = {**APP, "services": {"web": {"command": "python -m shop"}}}
 
 
 def app(**changes: Any) -> dict[str, Any]:
@@ -53,7 +54,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"swap": {"path": "swapfile"}},
         "swap.path: 'swapfile': is relative; write the absolute path, such as '/swapfile'",
     ),
-    ({"swap": {"path": "/../etc"}}, "swap.path: '/../etc': contains '..'; write the path itself"),
+    ({"swap": {"path": "/../etc"}}, "swap.path: '/../etc': is not a usable path"),
     ({"upgrade": "yes"}, "upgrade: 'yes': Input should be a valid boolean"),
     ({"packages": "htop"}, "packages: 'htop': Input should be a valid tuple"),
     ({"packages": ["-o"]}, "packages.0: '-o': is not a Debian package name"),
@@ -72,7 +73,6 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (service(port="3000"), "apps.shop.services.web.port: '3000': Input should be a valid integer"),
     (service(port=None), "'health' needs 'port'"),
     (service(port=5432), "port 5432 is already used by postgresql.port; choose another"),
-    (service(port=22), "port 22 is already used by ssh.port; choose another"),
     (app(services={}), "apps.shop.services"),
     (app(services={"a": SERVICE, "b": SERVICE}), "port 3000 is already used by apps.shop.services.a.port"),
     (app(services={"Web": SERVICE}), "is not a name that files, units and users can share"),
@@ -84,14 +84,54 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         app(variables={"SHOP_X": {"secert": "x"}}),
         "apps.shop.variables.SHOP_X.secert: there is no such setting",
     ),
-    (app(variables={"SHOP_X": "a\nb"}), "has a line break or a NUL"),
+    (app(variables={"SHOP_X": "a\nb"}), "has a line break or another control character"),
     (app(secrets={"db_password": {"source": "environment"}}), "needs 'variable'"),
     (app(secrets={"db_password": {"source": "age"}}), "needs 'file'"),
     (
         app(database={"database": "a", "role": "b", "password": "nope"}),
         "secret 'nope' is used but not declared",
     ),
-    ({"app_overrides": {"shoop": {}}}, "app_overrides.shoop: there is no app of that name in 'apps'"),
+    (
+        {**app(), "overrides": {"apps": {"shoop": {}}}},
+        "overrides.apps.shoop: there is no app of that name",
+    ),
+    ({"overrides": []}, "overrides: is not a table"),
+    ({"overrides": {"swap": {"sise": "1G"}}}, "swap.sise: there is no such setting; did you mean 'size'?"),
+    ({"swap": {"path": "/my swap"}}, "swap.path: '/my swap': is not a usable path"),
+    ({"firewall": {"allow": [{"port": 80, "comment": "Tom's"}]}}, "has characters that ufw refuses"),
+    ({"firewall": {"allow": [{"port": 80, "source": "0.0.0.0/0"}]}}, "is everyone; write 'any'"),
+    (
+        {**service(public=True), "firewall": {"allow": [{"port": 3000}]}},
+        "port 3000 is public already",
+    ),
+    ({"postgresql": {"listen_addresses": ["::"]}}, "'::': would listen on every address"),
+    ({"postgresql": {"listen_addresses": ["foo"]}}, "'foo': is not an IP address; write 'localhost'"),
+    (
+        {"postgresql": {"settings": {"data_directory": "/x"}}},
+        "is not a server setting that can be",
+    ),
+    ({"postgresql": {"settings": {"work_mem": "1\n"}}}, "has a line break or another control character"),
+    ({"apps": {"ssh": APP}}, "is a name of the system's own files"),
+    (app(user="root"), "apps.shop.user: 'root': is an account or group of the system"),
+    (
+        {"apps": {"shop": APP, "till": {**PORTLESS, "user": "shop"}}},
+        "apps.till.user: 'shop' is already the one of app",
+    ),
+    (app(database={"database": "postgres", "role": "b"}), "is a database or word of PostgreSQL's own"),
+    (app(database={"database": "a", "role": "pg_x"}), "is a role or word of PostgreSQL's own"),
+    (app(database={"database": "a", "role": "b", "extensions": ["-x"]}), "is not a PostgreSQL extension"),
+    (app(migrate=""), "apps.shop.migrate: '': is empty"),
+    (service(command="./run.sh"), "begins with './run.sh'; write a program of the virtual environment"),
+    (service(command="python 'x"), "cannot be split into words"),
+    (
+        service(variables={"SHOP_X": {"secret": "db_password"}}),
+        "is a table; one service's variables",
+    ),
+    (app(shared=["logs", "venv"]), "shared directory 'venv' is a place of ours in each release"),
+    (app(shared=["logs", "./data"]), "'./data': is not a usable path"),
+    (app(config_files={"env": ""}), "config file 'env' is one of ours"),
+    (app(config_files={"sub/x.json": ""}), "is not a plain file name"),
+    (app(produces={"data": 60}), "produces 'data': is not one of 'shared'"),
 ]
 
 
@@ -116,6 +156,9 @@ def test_all_findings_at_once() -> None:
         app(secrets={"db_password": "hunter2"}),
         app(variables={"SHOP_DB_PASS": "hunter2"}),
         app(variables={"SHOP_API_TOKEN": "hunter2"}),
+        app(variables={"SHOP_SECRET_KEY": "hunter2"}),
+        app(variables={"SHOP_DB": "postgresql://shop:hunter2@localhost/shop"}),
+        service(variables={"SHOP_DB_PASS": "hunter2"}),
         app(variables={"SHOP_X": ["hunter2"]}),
         app(secrets={"db_password": {"source": "generated", "value": "hunter2"}}),
     ],
@@ -132,21 +175,32 @@ def test_two_apps_may_not_share_a_database() -> None:
 
 
 def test_overrides_are_laid_over_table_by_table() -> None:
-    override = {"shop": {"variables": {"SHOP_PORT": 4000, "SHOP_MODE": "prod"}, "keep_releases": 2}}
-    result = loaded(**app(), app_overrides=override).apps["shop"]
-    assert result.variables == {
+    base = {**app(), "firewall": {"allow": [{"port": 80}]}, "swap": {"size": "2G", "swappiness": 5}}
+    override = {
+        "apps": {"shop": {"variables": {"SHOP_PORT": 4000, "SHOP_MODE": "prod"}, "keep_releases": 2}},
+        "firewall": {"ssh_from": ["203.0.113.0/24"]},
+        "swap": {"size": "64M"},
+    }
+    result = loaded(**base, overrides=override)
+    shop = result.apps["shop"]
+    assert shop.variables == {
         "SHOP_DB_PASS": SecretReference(secret="db_password"),
         "SHOP_PORT": "4000",
         "SHOP_MODE": "prod",
     }
-    assert result.keep_releases == 2
-    assert result.source == "shop"
+    assert (shop.keep_releases, shop.source) == (2, "shop")
+    assert [rule.port for rule in result.firewall.allow] == [80]
+    assert result.swap is not None
+    assert (result.swap.size, result.swap.swappiness) == ("64M", 5)
 
 
-def test_an_override_replaces_a_secret_source_whole() -> None:
+def test_an_override_replaces_a_secret_source_whole_and_an_app_not() -> None:
     source = {"source": "environment", "variable": "SHOP_DB"}
-    result = loaded(**app(), app_overrides={"shop": {"secrets": {"db_password": source}}})
-    assert result.apps["shop"].secrets["db_password"].variable == "SHOP_DB"
+    override = {"apps": {"shop": {"secrets": {"db_password": source}, "source": "elsewhere"}}}
+    shop = loaded(**app(), overrides=override).apps["shop"]
+    assert shop.secrets["db_password"].variable == "SHOP_DB"
+    assert shop.source == "elsewhere"
+    assert list(shop.services) == ["web"]
 
 
 def test_connection_data_is_left_to_pyinfra() -> None:
