@@ -62,7 +62,8 @@ def build(source: Path, *, cache: Path | None = None) -> Artefact:
     + cache: where archives are kept, the newest 10 of them; default `$XDG_CACHE_HOME/hostwright/artefacts`
 
     Raises ArtefactError where there is no directory, nothing to send, a link that leaves the tree, a
-    path that is neither file nor link, or a file that changed while it was read.
+    path that is neither file nor link, a file that changed while it was read, or a repository that git
+    refuses to look into.
 
     Example: `artefact.build(Path("examples/rec_io")).digest`
     """

@@ -7,12 +7,16 @@ import subprocess
 from pathlib import Path, PurePosixPath
 
 import pathspec
+from pyinfra.api.exceptions import PyinfraError
 
 # Never in an artefact, tracked or not: secrets of one environment, and what is made anew on each host.
 NEVER = frozenset({".env", "config.local.json", ".git", ".hg", ".svn", ".venv", "__pycache__"})
 
+# Not "not a git repository: /path", which is what a broken link to one says.
+NO_REPOSITORY = b"not a git repository (or any"
 
-class ArtefactError(ValueError):
+
+class ArtefactError(PyinfraError):
     """The tree cannot be made into an artefact; the message names the path and the remedy."""
 
 
@@ -32,7 +36,17 @@ def wanted(root: Path) -> set[str]:
 
 
 def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, check=False)
+    # Its words in English: they are looked into.
+    env = {**os.environ, "LC_ALL": "C"}
+    return subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, check=False, env=env)
+
+
+def _refuse(root: Path, done: subprocess.CompletedProcess[bytes]) -> ArtefactError:
+    said = done.stderr.decode(errors="replace").strip() or f"exit code {done.returncode}"
+    return ArtefactError(
+        f"artefact: git could not look into {root}, so which files it ignores is unknown; "
+        f"mend that (git -C {root} status must work) and run again; git says:\n{said}"
+    )
 
 
 def _from_git(root: Path) -> set[str] | None:
@@ -41,13 +55,22 @@ def _from_git(root: Path) -> set[str] | None:
         inside = _git(root, "rev-parse", "--is-inside-work-tree")
     except FileNotFoundError:
         return None
-    # A directory that the repository around it ignores is no part of that repository.
-    if inside.stdout.strip() != b"true" or _git(root, "check-ignore", "-q", ".").returncode == 0:
+    if inside.returncode != 0:
+        if NO_REPOSITORY in inside.stderr:
+            return None
+        # Such as a repository of another owner: taken for none, what it ignores would be sent.
+        raise _refuse(root, inside)
+    if inside.stdout.strip() != b"true":
         return None
+    ignored = _git(root, "check-ignore", "-q", ".")
+    if ignored.returncode == 0:  # what the repository around it ignores is no part of that repository
+        return None
+    if ignored.returncode != 1:
+        raise _refuse(root, ignored)
     # Not --exclude-standard: what the user's own git configuration ignores would change the digest.
     listed = _git(root, "ls-files", "-z", "-co", "--exclude-per-directory=.gitignore")
     if listed.returncode != 0:
-        raise ArtefactError(f"artefact: git could not list {root}: {listed.stderr.decode().strip()}")
+        raise _refuse(root, listed)
     paths = {os.fsdecode(path).rstrip("/") for path in listed.stdout.split(b"\0") if path}
     found = set()
     for path in paths:

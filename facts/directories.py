@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TypedDict
 
 from pyinfra.api import FactBase, QuoteString, StringCommand
 from typing_extensions import override
 
 
-class DirectoryFields(NamedTuple):
+class DirectoryFields(TypedDict):
     """One path as it is on the host; `kind` is stat's word, such as "directory"."""
 
     kind: str
@@ -42,5 +42,5 @@ class DirectoryStates(FactBase[dict[str, DirectoryFields]]):
         states = {}
         for line in output:
             kind, user, group, mode, path = line.split("|", 4)
-            states[path] = DirectoryFields(kind, user, group, mode.zfill(4))
+            states[path] = DirectoryFields(kind=kind, user=user, group=group, mode=mode.zfill(4))
         return states

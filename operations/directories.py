@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from pyinfra import host
 from pyinfra.api import OperationError, QuoteString, StringCommand, operation
@@ -12,7 +12,8 @@ from pyinfra.api import OperationError, QuoteString, StringCommand, operation
 from facts.directories import DirectoryStates
 
 
-class Directory(NamedTuple):
+@dataclass(frozen=True, order=True)
+class Directory:
     """
     One directory.
 
@@ -52,9 +53,11 @@ def present(directories: list[Directory]) -> Generator[StringCommand, None, None
     changed = False
     for one in wanted:
         found = now.get(one.path)
-        if found is not None and found.kind != "directory":
-            raise OperationError(f"directories.present: {one.path} is a {found.kind}; move it away first")
-        if found is not None and found[1:] == one[1:]:
+        if found is not None and found["kind"] != "directory":
+            raise OperationError(f"directories.present: {one.path} is a {found['kind']}; move it away first")
+        if found is not None and (found["user"], found["group"], found["mode"]) == (
+            one.user, one.group, one.mode,
+        ):  # fmt: skip
             continue
         changed = True
         # install -d makes it, or gives an existing one its owner and mode, without touching what is inside.

@@ -36,7 +36,7 @@ def store(
 
     Does not remove secrets that are no longer declared: they may be the only copy.
 
-    Raises OperationError for a name in both, or an empty value.
+    Raises OperationError for a name in both, or an empty or blank value.
 
     Example: `secrets.store(directory="/etc/shop/secrets", generated={"db_password": 40})`
     """
@@ -45,8 +45,9 @@ def store(
     if both:
         raise OperationError(f"secrets.store: {both[0]!r} is both given and generated; declare it once")
     for key, value in given.items():
-        if not value.get_secret_value():
-            raise OperationError(f"secrets.store: the value of {key!r} is empty; give it one")
+        # As bytes: the host looks at those, and text counts more characters as blank.
+        if not value.get_secret_value().encode().strip():
+            raise OperationError(f"secrets.store: the value of {key!r} is empty or blank; give it one")
 
     now: dict[str, SecretFields] = host.get_fact(SecretDigests, directory=directory)
     to_write = {

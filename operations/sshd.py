@@ -93,6 +93,9 @@ def config(
     now = host.get_fact(Sshd, drop_in=DROP_IN)
     if now["installed"]:
         refuse_lock_out(now, settings)
+        # Only now: while changes are planned, the key may be one that this very run installs before.
+        if host.state.is_executing:
+            refuse_keyless(now, settings)
     elif host.state.is_executing:
         raise OperationError("sshd.config: sshd is not installed; install the package openssh-server first")
 
@@ -152,12 +155,6 @@ def refuse_lock_out(now: SshdFields, settings: dict[str, str]) -> None:
             "sshd.config: /etc/ssh/sshd_config sets something before it includes the drop-ins; put the line "
             "'Include /etc/ssh/sshd_config.d/*.conf' at its top"
         )
-    by_command = now["effective"].get("authorizedkeyscommand", "none") != "none"
-    if settings["PasswordAuthentication"] == "no" and not now["keys"] and not by_command:
-        raise OperationError(
-            f"sshd.config: {login} has no authorized key on the host and could not log in without a "
-            "password; install a key first (server.user_authorized_keys)"
-        )
     if login == "root" and settings["PermitRootLogin"] in ("no", "forced-commands-only"):
         raise OperationError(
             f"sshd.config: this login is root, and permit_root_login {settings['PermitRootLogin']!r} would "
@@ -167,4 +164,14 @@ def refuse_lock_out(now: SshdFields, settings: dict[str, str]) -> None:
     if allowed is not None and login not in allowed.split():
         raise OperationError(
             f"sshd.config: this login is {login}, which allow_users {allowed!r} would lock out"
+        )
+
+
+def refuse_keyless(now: SshdFields, settings: dict[str, str]) -> None:
+    """Raise OperationError where passwords go and the login in use has no key to come back with."""
+    by_command = now["effective"].get("authorizedkeyscommand", "none") != "none"
+    if settings["PasswordAuthentication"] == "no" and not now["keys"] and not by_command:
+        raise OperationError(
+            f"sshd.config: {now['login']} has no authorized key on the host and could not log in without a "
+            "password; install a key first (server.user_authorized_keys)"
         )

@@ -55,7 +55,8 @@ def instance(
     + config_path: default `/etc/<app>/supervisord.conf`
     + include: where the services' configurations are, default `/opt/<app>/current/supervisor/*.conf`
     + after: units that are wanted and started before, default PostgreSQL
-    + stop_timeout: seconds that all services together may take to stop, default 120
+    + stop_timeout: seconds until systemd kills what has not stopped, default 120; supervisor stops one
+      service after the other when it ends, so it must exceed the sum of their stop_seconds
 
     Does not converge drop-ins of the unit, nor Debian's own supervisor.service.
 
@@ -119,11 +120,13 @@ def updated(
     Have the services run as configured: restart what changed, add, remove, start what died; wait for them.
 
     Waits until every service has been up for its start_seconds. One that is not RUNNING in time, or that
-    supervisor gave up on, fails the operation with its state and its last log lines.
+    supervisor gave up on, fails the operation with its state and its last log lines. So does one that does
+    not stop in time, but only once all others are up again; the next run restarts it.
 
     + app: name of the app
     + config_path: default `/etc/<app>/supervisord.conf`
-    + timeout: seconds until all must be RUNNING, default 60
+    + timeout: seconds until all must be RUNNING, default 60; what changed stops at once and then starts at
+      once, so it must exceed the longest stop_seconds and the longest start_seconds together
 
     Does not start the supervisor itself: `supervisor.instance` does.
 
@@ -138,11 +141,13 @@ def updated(
     if state["answers"] and not unsettled(state):
         host.noop(f"all {len(state['programs'])} services of {app} already run as configured")
         return
-    yield script("supervisor-control.py", "update", f"{app}.service", config_path, "--timeout", timeout)
+    yield script("supervisor-control.py", "update", f"{app}.service", config_path, timeout)
 
 
 @operation()
-def commands(app: str, *, config_path: str | None = None) -> Generator[StringCommand, None, None]:
+def commands(
+    app: str, *, config_path: str | None = None, timeout: int = 60
+) -> Generator[StringCommand, None, None]:
     """
     Install `<app>-restart` and `<app>-status` in /usr/local/bin.
 
@@ -151,6 +156,7 @@ def commands(app: str, *, config_path: str | None = None) -> Generator[StringCom
 
     + app: name of the app
     + config_path: default `/etc/<app>/supervisord.conf`
+    + timeout: seconds that `<app>-restart` waits unless it is told otherwise, default 60; as for `updated`
 
     Does not remove them when the app goes.
 
@@ -159,6 +165,8 @@ def commands(app: str, *, config_path: str | None = None) -> Generator[StringCom
     Example: `supervisor.commands(name="Install rec_io-restart and rec_io-status", app="rec_io")`
     """
     config_path = path(config_path or f"/etc/{name(app, 'app')}/supervisord.conf", "config_path")
+    if timeout < 1:
+        raise OperationError(f"supervisor: timeout is {timeout}; write seconds, 1 or more")
     program = (HOST_PROGRAMS / "supervisor-control.py").read_text(encoding="utf-8")
     for verb in ("restart", "status"):
         yield from atomic.file._inner(
@@ -169,6 +177,7 @@ def commands(app: str, *, config_path: str | None = None) -> Generator[StringCom
                 unit=f"{app}.service",
                 config_path=config_path,
                 program=program,
+                timeout=timeout if verb == "restart" else None,
             ),
             mode="0755",
         )

@@ -25,9 +25,8 @@ if [ "${got%% *}" != "$sha256" ]; then
 fi
 chown -- "$user:$group" "$FILE"
 chmod -- "$mode" "$FILE"
-if [ -n "$validate" ] && ! sh -c "$validate" >&2; then
-    echo "$path: the new content was refused by: $validate" >&2
-    echo "$path: nothing was changed" >&2
+if [ -n "$validate" ] && ! said=$(sh -c "$validate" 2>&1); then
+    echo "$path: the new content was refused, nothing was changed: ${said:-its check gave no reason}" >&2
     exit 1
 fi
 sync -- "$FILE"

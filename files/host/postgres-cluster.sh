@@ -29,7 +29,7 @@ if [ -z "$cluster" ]; then
     case $found in
     '') not_so "there is no cluster on this host; install the package postgresql first" ;;
     ' '*' '*)
-        not_so "this host has several clusters:$found; say which with cluster=, such as cluster=\"${found##* }\""
+        not_so "this host has several clusters:$found; name one, such as ${found##* }: postgresql.cluster in group_data"
         ;;
     esac
     cluster=${found# }

@@ -30,7 +30,8 @@ def content(directory: str, variables: list) -> str:
     lines = []
     for name, kind, value in variables:
         if kind == "secret":
-            with open(os.path.join(directory, value), encoding="utf-8") as file:
+            # newline="" here and bytes below: a value may have a carriage return, and keeps it.
+            with open(os.path.join(directory, value), encoding="utf-8", newline="") as file:
                 value = file.read().removesuffix("\n")
         lines.append(f"{name}={quoted(value)}\n")
     return HEADER + "".join(lines)
@@ -41,8 +42,8 @@ def state(path: str, user: str, group: str, mode: str, wanted: str) -> str:
         return "absent"
     status = os.lstat(path)
     owner = (pwd.getpwuid(status.st_uid).pw_name, grp.getgrgid(status.st_gid).gr_name)
-    with open(path, encoding="utf-8") as file:
-        same = file.read() == wanted and not os.path.islink(path)
+    with open(path, "rb") as file:
+        same = file.read() == wanted.encode() and not os.path.islink(path)
     same = same and owner == (user, group) and status.st_mode & 0o7777 == int(mode, 8)
     return "same" if same else "differs"
 
@@ -55,8 +56,8 @@ def write(path: str, user: str, group: str, mode: str, wanted: str) -> None:
             os.unlink(os.path.join(directory, other))
     handle, aside = tempfile.mkstemp(prefix=f".{name}.new-", dir=directory)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(wanted)
+        with os.fdopen(handle, "wb") as file:
+            file.write(wanted.encode())
             file.flush()
             os.fsync(file.fileno())
         os.chown(aside, pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid)

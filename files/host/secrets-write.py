@@ -2,7 +2,7 @@
 
 usage: secrets-write.py DIRECTORY     standard input: {"given": {NAME: VALUE}, "generated": {NAME: LENGTH}}
 
-A generated secret is made once: one that is there and not empty is never replaced.
+A generated secret is made once: one that is there and not blank is never replaced.
 """
 
 import json
@@ -17,7 +17,7 @@ def write(directory: str, name: str, value: str) -> None:
     path = os.path.join(directory, name)
     handle, aside = tempfile.mkstemp(prefix=f".{name}.", dir=directory)  # 0600 from the start
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
             file.write(value)
             file.flush()
             os.fsync(file.fileno())
@@ -29,7 +29,11 @@ def write(directory: str, name: str, value: str) -> None:
 
 
 def is_made(path: str) -> bool:
-    return os.path.isfile(path) and os.path.getsize(path) > 0
+    """Return whether there is a value; blank is none, as secrets-digests.py says too."""
+    if not os.path.isfile(path):
+        return False
+    with open(path, "rb") as file:
+        return bool(file.read().strip())
 
 
 def main() -> None:

@@ -1,5 +1,7 @@
 # Look at, update and restart the programs of one app's own supervisor.
-# usage: supervisor-control.py state|update|restart|status UNIT CONFIG [OPTION...]
+# usage: supervisor-control.py state|status UNIT CONFIG
+#        supervisor-control.py update|restart UNIT CONFIG SECONDS [OPTION...]
+# SECONDS is how long services may take to stop and then to be RUNNING, unless --timeout says otherwise.
 # Sent along for each run of a playbook; installed as APP-restart and APP-status for people.
 import argparse
 import json
@@ -100,17 +102,27 @@ def state():
 
 
 def wait_gone(rpc, groups, deadline):
+    """Wait until the groups have stopped; return the programs, by name, that did not in time."""
     while True:
-        left = [
-            full_name(info)
+        left = {
+            full_name(info): info["group"]
             for info in rpc.getAllProcessInfo()
             if info["group"] in groups and info["statename"] not in GONE
-        ]
-        if not left:
-            return
-        if time.monotonic() > deadline:
-            raise FailedError(f"{', '.join(left)} did not stop in time; run again, or look why it hangs")
+        }
+        if not left or time.monotonic() > deadline:
+            return left
         time.sleep(0.1)
+
+
+def refuse_slow(slow, others):
+    """Say which programs did not stop; what stopped for them must be up again before."""
+    if not slow:
+        return
+    started = f"; started again: {', '.join(others)}" if others else ""
+    raise FailedError(
+        f"{', '.join(sorted(slow))} did not stop in time and is still stopping{started}; supervisor kills it "
+        f"once its stop_seconds are over, then run again; {APP}-status shows it, and its log why it hangs"
+    )
 
 
 def last_lines(path):
@@ -152,13 +164,18 @@ def wait_running(rpc, deadline, names=None):
 
 
 def update(deadline):
-    """Restart what changed, start what is new or has died, stop what is gone, and nothing else."""
+    """
+    Restart what changed, start what is new or has died, stop what is gone, and nothing else.
+
+    Where one does not stop in time, all others are brought up none the less: no reason for them to be down.
+    """
     rpc = connect(patience=15)
     added, changed, removed = reread(rpc)
     # All are asked to stop before any is waited for: the pause is the slowest one's, not the sum.
     for group in [*changed, *removed]:
         rpc.stopProcessGroup(group, False)
-    wait_gone(rpc, {*changed, *removed}, deadline)
+    slow = wait_gone(rpc, {*changed, *removed}, deadline)
+    changed, removed = ([one for one in groups if one not in slow.values()] for groups in (changed, removed))
     for group in [*changed, *removed]:
         rpc.removeProcessGroup(group)
     for group in [*changed, *added]:
@@ -174,6 +191,7 @@ def update(deadline):
     for word, names in (("restarted", changed), ("added", added), ("removed", removed), ("started", started)):
         if names:
             print(f"{APP}: {word} {', '.join(names)}")
+    refuse_slow(slow, [*changed, *added, *started])
     wait_running(rpc, deadline)
 
 
@@ -186,7 +204,7 @@ def start(rpc, name):
             raise
 
 
-def restart(services, deadline):
+def restart(services, timeout):
     if not services:
         for command in (["reset-failed", UNIT], ["restart", UNIT]):
             done = subprocess.run(["systemctl", *command], capture_output=True, text=True)
@@ -194,18 +212,26 @@ def restart(services, deadline):
                 raise FailedError(f"{done.stderr.strip()}; look at: journalctl -u {UNIT}")
         rpc = connect(patience=15)
         reread(rpc)
-        return wait_running(rpc, deadline)
+        # From here on: systemd has waited for the stop, for as long as the unit grants.
+        return wait_running(rpc, time.monotonic() + timeout)
     rpc = connect()
+    deadline = time.monotonic() + timeout
     unknown = sorted(set(services) - processes(rpc).keys())
     if unknown:
         known = ", ".join(processes(rpc))
         raise FailedError(f"{APP} has no service {', '.join(unknown)}; it has {known}; nothing was restarted")
     for name in services:
-        if processes(rpc)[name]["statename"] not in GONE:
+        try:
             rpc.stopProcess(name, False)
-    wait_gone(rpc, {name.split(":")[0] for name in services}, deadline)
-    for name in services:
+        except xmlrpc.client.Fault as fault:
+            # It has stopped already, or still is at it since an earlier try.
+            if not fault.faultString.startswith("NOT_RUNNING"):
+                raise
+    slow = wait_gone(rpc, {name.split(":")[0] for name in services}, deadline)
+    others = [name for name in services if name not in slow]
+    for name in others:
         start(rpc, name)
+    refuse_slow(slow, others)
     return wait_running(rpc, deadline, services)
 
 
@@ -228,13 +254,21 @@ def arguments():
         "status": f"Show the services of {APP}; exit code 1 if one that should run does not.",
     }
     parser = argparse.ArgumentParser(prog=f"{APP}-{VERB}", description=about.get(VERB))
+    rest = sys.argv[4:]
     if VERB in {"restart", "update"}:
-        parser.add_argument("--timeout", type=int, default=60, help="seconds to wait, default 60")
+        seconds = int(rest.pop(0))
+        parser.add_argument(
+            "--timeout",
+            type=int,
+            default=seconds,
+            metavar="SECONDS",
+            help=f"how long services may take to stop and to be RUNNING, default {seconds}",
+        )
     if VERB == "restart":
         parser.add_argument(
             "service", nargs="*", help="restart only these; default all, with a fresh env file"
         )
-    return parser.parse_args(sys.argv[4:])
+    return parser.parse_args(rest)
 
 
 def main():
@@ -249,7 +283,7 @@ def main():
         if os.geteuid() != 0:
             raise FailedError("it needs root; use sudo")
         try:
-            restart(given.service, time.monotonic() + given.timeout)
+            restart(given.service, given.timeout)
         except FailedError:
             if os.path.exists(SOCKET):
                 status()

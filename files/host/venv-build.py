@@ -2,6 +2,7 @@
 # usage: venv-build.py APP_DIR DIGEST PYTHON USER OPTION...    requirements on standard input
 # USER runs the installer ("root" unless code of the packages runs); OPTIONs go to pip or uv.
 import fcntl
+import glob
 import json
 import os
 import pwd
@@ -15,11 +16,25 @@ venvs = os.path.join(app_dir, "venvs")
 final = os.path.join(venvs, digest)
 marker = os.path.join(final, ".complete")
 SHOWN_LINES = 12
+# Whether what was there under this name, whole or not, is gone.
+removed = False
 CACHE = "/var/cache/hostwright/pip"
 
 
 class FailedError(Exception):
     """A step failed; the text says which, and what it printed."""
+
+
+def consequence():
+    """Say what a failed build means for the releases that are on the host."""
+    links = [link for link in glob.glob(os.path.join(app_dir, "releases", "*", "*")) if os.path.islink(link)]
+    users = sorted({link.split(os.sep)[-2] for link in links if os.readlink(link) == final})
+    if not users:
+        return "not built, and nothing uses it; correct the cause and run again"
+    current = os.path.basename(os.path.realpath(os.path.join(app_dir, "current")))
+    which = ", ".join(f"{user} (the current one)" if user == current else user for user in users)
+    # It has one of another Python, which could not start either, or what a build left that was cut off.
+    return f"not built, and release {which} cannot start without it; correct the cause and run again soon"
 
 
 def run(step, command, **options):
@@ -81,6 +96,7 @@ def finish():
 
 
 def main():
+    global removed
     os.umask(0o022)
     os.makedirs(venvs, mode=0o755, exist_ok=True)
     requirements = sys.stdin.read()
@@ -89,6 +105,7 @@ def main():
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise FailedError("another run is building one for this app; wait for it") from None
+        removed = True
         # The marker goes first: what is half removed is no longer whole.
         if os.path.exists(marker):
             os.unlink(marker)
@@ -105,5 +122,6 @@ try:
     main()
 except (FailedError, OSError, KeyError) as error:
     print(f"venv {digest}: {error}", file=sys.stderr)
-    print(f"venv {digest}: not built, and nothing uses it; correct the cause and run again", file=sys.stderr)
+    what = consequence() if removed else "nothing was changed; run again"
+    print(f"venv {digest}: {what}", file=sys.stderr)
     sys.exit(1)

@@ -35,16 +35,27 @@ def package(extension: str, version: int) -> str:
     return PACKAGES.get(extension, usual).format(version)
 
 
+def refuse_missing(extension: str, now: ExtensionFields, version: str | None) -> None:
+    """Raise OperationError where the host's packages do not bring the extension, or not this version."""
+    installed = now["installed"]
+    if not now["versions"] and installed is None:
+        raise OperationError(
+            f"{WHERE}: extension {extension!r} is not on the host; it is usually in the package"
+            f" {package(extension, now['version'])}: install that first (apt-cache search knows more)"
+        )
+    if version is None or version in now["versions"]:
+        return
+    if installed is None or installed["version"] != version:
+        offered = ", ".join(now["versions"]) or "none"
+        raise OperationError(
+            f"{WHERE}: version {version!r} of {extension} is not on the host, only: {offered};"
+            " upgrade the package that brings it, or declare one of these"
+        )
+
+
 def change(extension: str, now: ExtensionFields, schema: str | None, version: str | None) -> list[str]:
     """Write the statements that bring an extension to its schema and version."""
     installed = now["installed"]
-    if version is not None and version not in now["versions"]:
-        offered = ", ".join(now["versions"]) or "none"
-        if installed is None or installed["version"] != version:
-            raise OperationError(
-                f"{WHERE}: version {version!r} of {extension} is not on the host, only: {offered};"
-                " upgrade the package that brings it, or declare one of these"
-            )
     if installed is None:
         return create(extension, schema, version)
     statements = []
@@ -108,11 +119,9 @@ def extension(
             return
         yield at.sql(f"DROP EXTENSION {identifier(extension)};\n", cluster=cluster, database=database)
         return
-    if now is not None and not now["versions"] and now["installed"] is None:
-        raise OperationError(
-            f"{WHERE}: extension {extension!r} is not on the host; it is usually in the package"
-            f" {package(extension, now['version'])}: install that first (apt-cache search knows more)"
-        )
+    # Only now: while changes are planned, the package may be one that this very run installs before.
+    if now is not None and host.state.is_executing:
+        refuse_missing(extension, now, version)
     todo = create(extension, schema, version) if now is None else change(extension, now, schema, version)
     if not todo:
         host.noop(f"extension {extension} is already in {database} as declared")

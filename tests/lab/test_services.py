@@ -8,6 +8,7 @@ from textwrap import dedent
 import pytest
 
 import artefact
+from operations.supervisor import Program, program_text
 from tests.lab import playbook
 from tests.lab.playbook import LabHost, run, shell, ssh
 
@@ -225,6 +226,38 @@ def test_restart_command(prepared: LabHost) -> None:
         "it needs root; use sudo"
         in ssh(prepared, "setpriv --reuid=lines --clear-groups lines-restart").stderr
     )
+
+
+def test_one_that_is_slow_to_stop_keeps_no_other_down(prepared: LabHost, archive: tuple[str, str]) -> None:
+    def stubborn(note: str) -> dict[str, str]:
+        words = ["/bin/sh", "-c", "trap : TERM; while :; do sleep 0.2; done", note]
+        log = f"{LOGS}/slow.log"
+        program = Program("slow", words, ROOT, log, log, start_seconds=1, stop_seconds=12)
+        return {"supervisor/slow.conf": program_text(program)}
+
+    run(prepared, deploy(archive, extra=stubborn("a"))).ok()
+    before = pids(prepared)
+    changed = {**SERVICES, "one": 0.002}
+    hasty = deploy(archive, services=changed, extra=stubborn("b")).replace("timeout=30", "timeout=2")
+    result = run(prepared, hasty)
+    assert result.rc != 0
+    assert "slow did not stop in time and is still stopping; started again: one" in result.output
+    assert "slow  " not in shell(prepared, "lines-status | grep RUNNING")
+    done = ssh(prepared, "lines-restart --timeout 1 slow two")
+    assert done.returncode == 1
+    assert "slow did not stop in time and is still stopping; started again: two" in done.stderr
+    shell(
+        prepared, "for try in $(seq 50); do lines-status | grep -q 'one .*RUNNING' && exit 0; sleep 0.1; done"
+    )
+    after = pids(prepared)
+    assert set(after) == set(before) - {"slow"}
+    assert {one for one in after if after[one] != before[one]} == {"one", "two"}
+    # Supervisor kills it in the end, and the next run has it started with the new configuration.
+    run(prepared, hasty.replace("timeout=2", "timeout=30")).ok()
+    last = pids(prepared)
+    assert {one for one in last if last[one] != after.get(one)} == {"slow"}
+    run(prepared, deploy(archive)).ok()
+    assert set(pids(prepared)) == set(SERVICES)
 
 
 def test_supervisor_that_was_killed_comes_back_alone(prepared: LabHost) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyinfra.api.exceptions import PyinfraError
 
 import artefact
 from artefact import ArtefactError, tree
@@ -192,3 +193,28 @@ def test_archive_holds_the_tree(files: dict[str, bytes]) -> None:
         with gzip.open(made.path) as raw, tarfile.open(fileobj=raw, encoding="utf-8") as tar:
             found = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
         assert found == there
+
+
+@pytest.mark.parametrize(
+    ("said", "within"),
+    [
+        ("detected dubious ownership in repository", "."),
+        ("not a git repository: /nowhere/at/all", "worktree"),
+    ],
+)
+def test_a_repository_that_git_refuses_is_not_taken_for_none(
+    app: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, within: str
+) -> None:
+    git(app, "init")
+    if within == ".":
+        # What git itself offers for tests of this refusal.
+        monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    else:
+        (app / within).mkdir()
+        (app / within / "code.py").write_text("")
+        (app / within / ".git").write_text("gitdir: /nowhere/at/all\n")
+    with pytest.raises(ArtefactError, match="which files it ignores is unknown; mend that") as refused:
+        artefact.build(app / within, cache=tmp_path / "cache")
+    assert said in str(refused.value)
+    assert isinstance(refused.value, PyinfraError)  # shown without a traceback
+    assert not (tmp_path / "cache").exists()

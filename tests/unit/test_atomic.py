@@ -58,7 +58,11 @@ def test_validation_sees_the_new_content_and_can_refuse_it(tmp_path: Path) -> No
     assert write(path, b"good\n", 'grep -q good "$FILE"').returncode == 0
     done = write(path, b"bad\n", 'grep -q good "$FILE"')
     assert done.returncode == 1
-    assert "was refused by: grep -q good" in done.stderr
+    assert "file: the new content was refused, nothing was changed: its check gave no reason" in done.stderr
+    done = write(path, b"bad\n", 'echo line 1 is bad; cat "$FILE"; exit 3')
+    assert done.returncode == 1
+    assert done.stderr.endswith("the new content was refused, nothing was changed: line 1 is bad\nbad\n")
+    assert "exit 3" not in done.stderr
     assert path.read_text(encoding="utf-8") == "good\n"
     assert sorted(tmp_path.iterdir()) == [path]
 

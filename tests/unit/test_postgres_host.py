@@ -140,7 +140,8 @@ def test_several_clusters_are_named_and_one_can_be_chosen(tmp_path: Path) -> Non
     done = cluster(tmp_path, "", "exists", "echo", "no")
     assert (done.returncode, done.stdout) == (1, "")
     assert (
-        'several clusters: 15/main 17/main; say which with cluster=, such as cluster="17/main"' in done.stderr
+        "several clusters: 15/main 17/main; name one, such as 17/main: postgresql.cluster in group_data"
+        in done.stderr
     )
     assert cluster(tmp_path, "", "ask-up", "echo", "no").stdout == ""
     assert cluster(tmp_path, "15/main", "exists", "sh", "-c", "echo $CLUSTER").stdout == "15/main\n"

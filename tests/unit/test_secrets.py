@@ -59,6 +59,17 @@ def test_an_empty_or_open_secret_is_mended(tmp_path: Path) -> None:
     assert (tmp_path / "open").stat().st_mode & 0o7777 == 0o600
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\n", "\r\n"])
+def test_what_counts_as_empty_is_made_anew(tmp_path: Path, blank: str) -> None:
+    (tmp_path / "db").write_bytes(blank.encode())
+    (tmp_path / "db").chmod(0o600)
+    done = program("secrets-digests.py", str(tmp_path), str(tmp_path), "1")
+    assert json.loads(done.stdout)["db"]["empty"] is True
+    stored(tmp_path, generated={"db": 30})
+    done = program("secrets-digests.py", str(tmp_path), str(tmp_path), "1")
+    assert json.loads(done.stdout)["db"]["empty"] is False
+
+
 def test_given_values_are_replaced_and_leftovers_removed(tmp_path: Path) -> None:
     (tmp_path / ".key.abcd").write_text("half")
     stored(tmp_path, given={"key": "one"})
@@ -105,6 +116,15 @@ def test_env_file_is_written_once(tmp_path: Path) -> None:
     assert env("check", path, secrets, variables, mode="0640") == "differs"
     stored(secrets, given={"db": "changed"})
     assert env("check", path, secrets, variables) == "differs"
+
+
+def test_a_carriage_return_is_kept_and_settles(tmp_path: Path) -> None:
+    path, secrets = tmp_path / "env", tmp_path / "secrets"
+    stored(secrets, given={"db": "one\r\ntwo\r"})
+    variables = [["A", "text", "a\rb"], ["B", "secret", "db"]]
+    env("write", path, secrets, variables)
+    assert path.read_bytes().endswith(b"A='a\rb'\nB='one\r\ntwo\r'\n")
+    assert env("check", path, secrets, variables) == "same"
 
 
 def test_env_file_without_its_secret_is_an_error_on_write(tmp_path: Path) -> None:

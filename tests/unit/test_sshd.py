@@ -8,7 +8,7 @@ import pytest
 from pyinfra.api import OperationError
 
 from facts.sshd import Sshd, SshdFields
-from operations.sshd import effective_lines, in_effect, refuse_lock_out, render
+from operations.sshd import effective_lines, in_effect, refuse_keyless, refuse_lock_out, render
 
 SETTINGS = {
     "PasswordAuthentication": "no",
@@ -54,14 +54,16 @@ def test_the_fact_joins_lists() -> None:
 
 def test_no_lock_out() -> None:
     refuse_lock_out(state(), SETTINGS)
-    refuse_lock_out(state(keys=0), {**SETTINGS, "PasswordAuthentication": "yes"})
-    refuse_lock_out(state(keys=0, effective={"authorizedkeyscommand": "/usr/bin/keys"}), SETTINGS)
+    refuse_keyless(state(), SETTINGS)
+    refuse_keyless(state(keys=0), {**SETTINGS, "PasswordAuthentication": "yes"})
+    refuse_keyless(state(keys=0, effective={"authorizedkeyscommand": "/usr/bin/keys"}), SETTINGS)
+    with pytest.raises(OperationError, match="root has no authorized key"):
+        refuse_keyless(state(keys=0), SETTINGS)
 
 
 @pytest.mark.parametrize(
     ("now", "settings", "message"),
     [
-        (state(keys=0), SETTINGS, "root has no authorized key"),
         (state(login="admin"), SETTINGS, "this login is admin"),
         (state(), {**SETTINGS, "PermitRootLogin": "no"}, "this login is root"),
         (state(included=False), SETTINGS, "at its top"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import configparser
 import shlex
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -11,9 +13,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pyinfra.api import OperationError
 
+from facts.script import HOST_PROGRAMS
 from facts.supervisor import SupervisorState
 from operations.supervisor import Program, program_text, unsettled
 from operations.supervisor_text import command_text, environment_text, render
+from settings import load
+from tasks.services import seconds_to_stop, seconds_to_update
 
 BASE = Program(
     service="web", command=["/usr/bin/env", "python3"], directory="/opt/shop",
@@ -123,3 +128,30 @@ def test_unsettled() -> None:
     )  # fmt: skip
     assert unsettled(state) == ["down", "new", "slow"]
     assert unsettled({**state, "pending": [], "programs": {"up": "RUNNING"}}) == []
+
+
+def test_the_waits_follow_from_the_services() -> None:
+    services = {
+        "web": {"command": "python", "start_seconds": 5, "stop_seconds": 600},
+        "work": {"command": "python", "start_seconds": 90, "stop_seconds": 100},
+    }
+    (app,) = load(
+        {"environment": "lab", "apps": {"shop": {"source": "shop", "services": services}}}, "test"
+    ).all_apps()
+    # Supervisor ends its services one after the other, but an update stops all that changed at once.
+    assert seconds_to_stop(app) > 700
+    assert seconds_to_update(app) > 690
+
+
+@pytest.mark.parametrize(("verb", "timeout"), [("restart", 700), ("status", None)])
+def test_the_installed_command_knows_its_own_wait(verb: str, timeout: int | None) -> None:
+    program = (HOST_PROGRAMS / "supervisor-control.py").read_text(encoding="utf-8")
+    text = render(
+        "supervisor-command.py.j2", verb=verb, unit="shop.service", config_path="/c", program=program,
+        timeout=timeout,
+    )  # fmt: skip
+    shown = subprocess.run(
+        [sys.executable, "-I", "-", "--help"], input=text, capture_output=True, text=True, check=True
+    ).stdout
+    assert f"usage: shop-{verb}" in shown
+    assert ("RUNNING, default 700" in " ".join(shown.split())) is (timeout is not None)

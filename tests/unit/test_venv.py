@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,3 +61,34 @@ def test_hashes_can_be_waived() -> None:
 def test_digest_is_of_the_text() -> None:
     assert digest(GOOD) != digest(GOOD.replace("bb", "dd"))
     assert len(digest(GOOD)) == 16
+
+
+def failed_build(app: Path) -> str:
+    program = Path(__file__).resolve().parents[2] / "files" / "host" / "venv-build.py"
+    done = subprocess.run(
+        [sys.executable, "-I", str(program), str(app), "1a2b", "/no/such/python", "root"],
+        input="", capture_output=True, text=True, check=False, env={"PATH": "/none"},
+    )  # fmt: skip
+    assert done.returncode == 1
+    return done.stderr.splitlines()[-1]
+
+
+def test_failed_build_says_who_is_without_it(tmp_path: Path) -> None:
+    assert failed_build(tmp_path) == (
+        "venv 1a2b: not built, and nothing uses it; correct the cause and run again"
+    )
+    for release in ("r1", "r2"):
+        (tmp_path / "releases" / release).mkdir(parents=True)
+        (tmp_path / "releases" / release / "venv").symlink_to(tmp_path / "venvs" / "1a2b")
+    (tmp_path / "current").symlink_to("releases/r2")
+    assert failed_build(tmp_path) == (
+        "venv 1a2b: not built, and release r1, r2 (the current one) cannot start without it; "
+        "correct the cause and run again soon"
+    )
+
+
+def test_build_that_never_began_says_that_nothing_was_changed(tmp_path: Path) -> None:
+    (tmp_path / "venvs" / "1a2b").mkdir(parents=True)
+    (tmp_path / "venvs" / ".lock").mkdir()
+    assert failed_build(tmp_path) == "venv 1a2b: nothing was changed; run again"
+    assert (tmp_path / "venvs" / "1a2b").is_dir()

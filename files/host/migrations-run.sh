@@ -1,0 +1,53 @@
+# Run one app's migrations as a unit of a fixed name, so that two can never run at a time.
+# usage: migrations-run.sh UNIT USER ENV_FILE DIRECTORY SECONDS COMMAND [ARGUMENT...]
+# A unit outlives the connection that started it: one of an interrupted run is waited for, up to SECONDS.
+# Its output goes to the journal, where the end of a connection cannot break it, and is shown from there.
+set -eu
+unit=$1 user=$2 env_file=$3 directory=$4 seconds=$5
+shift 5
+
+runs() {
+    case $(systemctl show --property=ActiveState --value -- "$unit") in inactive | failed) return 1 ;; esac
+}
+# What a process says just before it ends may reach the journal without its unit, never without this.
+tag=${unit%.service}
+watch="watch it with: journalctl -f -t $tag"
+
+waited=0
+while runs; do
+    if [ "$waited" -ge "$seconds" ]; then
+        echo "$unit: the migration of an interrupted run still runs after ${seconds} s; nothing was started;" \
+            "$watch, and run again once it has ended" >&2
+        exit 1
+    fi
+    waited=$((waited + 1))
+    sleep 1
+done
+if [ "$waited" -gt 0 ]; then
+    echo "$unit: waited $waited s for the migration of an interrupted run to end"
+fi
+
+# An entry that is not the migration's, to read on from: --after-cursor together with a match skips one too
+# many in systemd 252.
+logger -t hostwright "starting the migration of $directory"
+journalctl --sync
+cursor=$(journalctl --quiet --lines=0 --show-cursor | sed -n 's/^-- cursor: //p')
+status=0
+systemd-run --quiet --wait --collect --unit="$unit" --service-type=exec \
+    -p SyslogIdentifier="$tag" -p User="$user" -p EnvironmentFile="$env_file" -p WorkingDirectory="$directory" -- "$@" || status=$?
+if [ "$status" -ne 0 ] && runs; then
+    # --wait returns when ours has ended: what runs now is another's, for which systemd refused ours.
+    echo "$unit: another run started this migration at the same moment; $watch, and run again" >&2
+    exit 1
+fi
+journalctl --sync
+said() {
+    journalctl --quiet --no-pager --output=cat ${cursor:+--cursor="$cursor"} SYSLOG_IDENTIFIER="$tag" "$@"
+}
+if [ "$status" -ne 0 ]; then
+    # With systemd's own words: it may be what could not start the command.
+    said + UNIT="$unit" >&2
+    echo "$unit: the migration failed; what it said is above, and in: journalctl -t $tag" >&2
+    exit 1
+fi
+said
