@@ -439,7 +439,7 @@ def test_down_and_disabled(server: LabHost) -> None:
 def test_several_clusters(server: LabHost) -> None:
     version = shell(server, "pg_lsclusters -h | awk '{print $1}'")
     shell(server, f"pg_createcluster {version} second --start-conf manual", timeout=60)
-    refused(server, "postgres.role('new')", f"{version}/main {version}/second", 'cluster="')
+    refused(server, "postgres.role('new')", f"{version}/main {version}/second", "postgresql.cluster")
     one = operation(f"postgres.role('new', cluster='{version}/main', name='r')")
     assert run(server, one).ok().changed == ["r"]
     assert sql(server, "select count(*) from pg_roles where rolname = 'new'") == "1"

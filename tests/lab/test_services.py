@@ -246,9 +246,8 @@ def test_one_that_is_slow_to_stop_keeps_no_other_down(prepared: LabHost, archive
     done = ssh(prepared, "lines-restart --timeout 1 slow two")
     assert done.returncode == 1
     assert "slow did not stop in time and is still stopping; started again: two" in done.stderr
-    shell(
-        prepared, "for try in $(seq 50); do lines-status | grep -q 'one .*RUNNING' && exit 0; sleep 0.1; done"
-    )
+    started = "[ $(lines-status | grep -cE '^(one|two) .*RUNNING') = 2 ]"
+    shell(prepared, f"for try in $(seq 100); do {started} && exit 0; sleep 0.1; done; exit 1")
     after = pids(prepared)
     assert set(after) == set(before) - {"slow"}
     assert {one for one in after if after[one] != before[one]} == {"one", "two"}
