@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 
 from pyinfra.api import QuoteString, StringCommand
 
+PART = re.compile(r"^from (\w+) import (?:\([^)]*\)|[^(\n]+)\n", re.MULTILINE)
 HOST_PROGRAMS = Path(__file__).resolve().parent.parent / "files" / "host"
 
 
 @cache
-def _text(program: str) -> str:
-    return (HOST_PROGRAMS / program).read_text(encoding="utf-8")
+def text(program: str) -> str:
+    """
+    Return the text of a program of `files/host/`, whole: it stands alone wherever it is put.
+
+    A part that a Python program imports from beside itself, such as `from gates_common import Watch`, is
+    put in the place of its first import.
+    """
+    return _whole(program, set())
+
+
+def _whole(program: str, inside: set[str]) -> str:
+    def part(found: re.Match[str]) -> str:
+        file = f"{found[1]}.py"
+        if not (HOST_PROGRAMS / file).exists():
+            return found[0]
+        if file in inside:
+            return ""
+        inside.add(file)
+        return _whole(file, inside)
+
+    content = (HOST_PROGRAMS / program).read_text(encoding="utf-8")
+    return PART.sub(part, content) if program.endswith(".py") else content
 
 
 def script(program: str, *arguments: str | int, stdin: str | None = None) -> StringCommand:
@@ -32,10 +54,10 @@ def script(program: str, *arguments: str | int, stdin: str | None = None) -> Str
     Example: `yield script("atomic-write.sh", "/etc/motd", "root", "root", "0644", digest, stdin=body)`
     """
     if program.endswith(".sh"):
-        runner = ["sh", "-c", QuoteString(_text(program)), QuoteString(program)]
+        runner = ["sh", "-c", QuoteString(text(program)), QuoteString(program)]
     elif program.endswith(".py"):
         # -I: neither the working directory nor PYTHON* variables of the login may change what runs.
-        runner = ["python3", "-I", "-c", QuoteString(_text(program))]
+        runner = ["python3", "-I", "-c", QuoteString(text(program))]
     else:
         raise ValueError(f"host program {program!r} ends neither in .sh nor in .py")
     bits = [*runner, *(QuoteString(str(argument)) for argument in arguments)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pyinfra import logger
@@ -11,7 +10,7 @@ from pyinfra.api import FunctionCommand, OperationError, StringCommand
 from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS
 from pyinfra.api.exceptions import ConnectError, PyinfraError
 
-from facts.script import HOST_PROGRAMS, script
+from facts.script import script, text
 
 if TYPE_CHECKING:
     from pyinfra.api.host import Host
@@ -23,11 +22,6 @@ LONGEST_UNDO = 3600
 UNDO_BY_HAND = 30
 # sshd closes its port for a moment when it reloads: longer on a busy host.
 PATIENCE = 5.0
-
-
-@cache
-def _text(program: str) -> str:
-    return (HOST_PROGRAMS / program).read_text(encoding="utf-8")
 
 
 def arm(trial: str, *, undo_after: int, after: str, files: list[str]) -> StringCommand:
@@ -51,9 +45,7 @@ def arm(trial: str, *, undo_after: int, after: str, files: list[str]) -> StringC
         raise OperationError(
             f"undo_after {undo_after!r} is out of range; write seconds from {SHORTEST_UNDO} to {LONGEST_UNDO}"
         )
-    return script(
-        "reconnect-arm.sh", trial, undo_after, _text(after), *files, stdin=_text("reconnect-undo.sh")
-    )
+    return script("reconnect-arm.sh", trial, undo_after, text(after), *files, stdin=text("reconnect-undo.sh"))
 
 
 def confirm(trial: str, *, undo_after: int) -> FunctionCommand:
@@ -76,7 +68,7 @@ def confirm_by_new_login(state: State, host: Host, trial: str, undo_after: int) 
     given: dict[str, Any] = dict(host.current_op_global_arguments or {})
     # sudo and its like, so that what is confirmed is a login that can still administer the host.
     arguments: Any = {key: value for key, value in given.items() if key in CONNECTOR_ARGUMENT_KEYS}
-    problem = _log_in_and_run(state, host, script("reconnect-confirm.sh", trial), arguments)
+    problem = log_in_and_run(state, host, script("reconnect-confirm.sh", trial), arguments)
     if problem is None:
         return True
 
@@ -98,8 +90,13 @@ def confirm_by_new_login(state: State, host: Host, trial: str, undo_after: int) 
     return False
 
 
-def _log_in_and_run(state: State, host: Host, command: StringCommand, arguments: Any) -> str | None:
-    """Run a command over a connection of its own; say what went wrong, None where nothing did."""
+def log_in_and_run(state: State, host: Host, command: StringCommand, arguments: Any) -> str | None:
+    """
+    Run a command over a connection of its own; return what went wrong, None where nothing did.
+
+    + command: with its standard input, if any
+    + arguments: pyinfra's connector arguments, such as `_sudo`
+    """
     # The open connection proves nothing: firewalls let established connections live, and sshd does too.
     fresh = type(host.connector)(state, host)
     began = time.monotonic()

@@ -46,7 +46,7 @@ def program(
         cluster or "",
         need,
         *runner,
-        script._text(file),
+        script.text(file),
         *label,
         *arguments,
         stdin=stdin,
@@ -61,7 +61,7 @@ def catalog(*queries: str, cluster: str | None, **variables: str) -> StringComma
     + cluster: "VERSION/NAME", or None for the host's only cluster
     + variables: what the queries find as `:'variable'`
     """
-    text = "\n".join(script._text(query) for query in queries)
+    text = "\n".join(script.text(query) for query in queries)
     pairs = [f"{key}={value}" for key, value in variables.items()]
     return script.script("postgres-cluster.sh", cluster or "", ASK_UP, "sql", "postgres", text, *pairs)
 

@@ -21,8 +21,8 @@ import operations.reconnect
 TESTS = Path(__file__).resolve().parent.parent
 
 # A fixture says which program runs and with which arguments; the program's text has its own tests.
-facts.script._text = lambda program: f"<{program}>"  # type: ignore[assignment]
-operations.reconnect._text = facts.script._text
+facts.script.text = lambda program: f"<{program}>"  # type: ignore[assignment]
+operations.reconnect.text = facts.script.text  # type: ignore[attr-defined]  # its own name for it is what is replaced
 
 
 def cases(kind: str) -> list[Path]:

@@ -28,9 +28,9 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> object:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(facts.script, "HOST_PROGRAMS", directory)
-        facts.script._text.cache_clear()
+        facts.script.text.cache_clear()
         yield
-    facts.script._text.cache_clear()
+    facts.script.text.cache_clear()
 
 
 def words(program: str, *arguments: str | int) -> list[str]:
