@@ -13,9 +13,14 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from artefact.commit import Commit, commit
+from artefact.parts import Entry, Part, content_digest, part, unmatched
 from artefact.tree import ArtefactError, wanted
 
-__all__ = ["Artefact", "ArtefactError", "build", "default_cache", "once"]
+__all__ = [
+    "Artefact", "ArtefactError", "Commit", "Entry", "Part", "build", "commit", "commit_once",
+    "default_cache", "once", "part", "unmatched",
+]  # fmt: skip
 
 KEPT_ARCHIVES = 10
 
@@ -26,28 +31,20 @@ class Artefact:
     One archive: `digest` is the tree's identity, `sha256` that of the file as it is sent.
 
     The digest covers each file's path, mode and content, and nothing else: no times, no owners and no
-    compression, so two machines with different versions of tar or zlib agree on it.
+    compression, so two machines with different versions of tar or zlib agree on it. `entries` are what
+    it is made of, in order of their paths; `size` is the file's, in bytes.
     """
 
     path: Path
     digest: str
     sha256: str
-    files: tuple[str, ...]
-    size: int
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One path of the tree; `content` is a file's SHA-256 or a link's target."""
-
-    path: str
-    mode: int
-    content: str
+    entries: tuple[Entry, ...]
     size: int
 
     @property
-    def is_link(self) -> bool:
-        return self.mode == 0o777
+    def files(self) -> tuple[str, ...]:
+        """The paths of all entries."""
+        return tuple(entry.path for entry in self.entries)
 
 
 def build(source: Path, *, cache: Path | None = None) -> Artefact:
@@ -73,7 +70,7 @@ def build(source: Path, *, cache: Path | None = None) -> Artefact:
     entries = [_entry(root, path) for path in sorted(wanted(root))]
     if not entries:
         raise ArtefactError(f"artefact: {source} has no file to send; look at its .gitignore files")
-    digest = _digest(entries)
+    digest = content_digest(entries)
     archive = (cache or default_cache()) / f"{digest}.tar.gz"
     if archive.exists():
         os.utime(archive)  # the newest are kept, and this one is in use
@@ -82,13 +79,16 @@ def build(source: Path, *, cache: Path | None = None) -> Artefact:
         _write(root, entries, archive)
         _prune(archive.parent)
     sha256 = _sha256(archive)
-    return Artefact(archive, digest, sha256, tuple(entry.path for entry in entries), archive.stat().st_size)
+    return Artefact(archive, digest, sha256, tuple(entries), archive.stat().st_size)
 
 
 @functools.cache
 def once(source: Path) -> Artefact:
     """Make the artefact once in this process, so that every host of a run gets the same one."""
     return build(source)
+
+
+commit_once = functools.cache(commit)
 
 
 def default_cache() -> Path:
@@ -112,11 +112,6 @@ def _entry(root: Path, path: str) -> Entry:
         raise ArtefactError(f"artefact: {path} is neither a file nor a link; move it out of {root}")
     status = full.stat()
     return Entry(path, 0o755 if status.st_mode & 0o100 else 0o644, _sha256(full), status.st_size)
-
-
-def _digest(entries: list[Entry]) -> str:
-    lines = "".join(f"{entry.mode:04o} {entry.content} {entry.path}\n" for entry in entries)
-    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

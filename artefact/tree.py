@@ -35,7 +35,8 @@ def wanted(root: Path) -> set[str]:
     }
 
 
-def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+def run_git(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """Run git in a directory and return what it came to, whatever its exit code."""
     # Its words in English: they are looked into.
     env = {**os.environ, "LC_ALL": "C"}
     return subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, check=False, env=env)
@@ -52,7 +53,7 @@ def _refuse(root: Path, done: subprocess.CompletedProcess[bytes]) -> ArtefactErr
 def _from_git(root: Path) -> set[str] | None:
     """List what git would track below root; None where root is not part of a git work tree."""
     try:
-        inside = _git(root, "rev-parse", "--is-inside-work-tree")
+        inside = run_git(root, "rev-parse", "--is-inside-work-tree")
     except FileNotFoundError:
         return None
     if inside.returncode != 0:
@@ -62,13 +63,13 @@ def _from_git(root: Path) -> set[str] | None:
         raise _refuse(root, inside)
     if inside.stdout.strip() != b"true":
         return None
-    ignored = _git(root, "check-ignore", "-q", ".")
+    ignored = run_git(root, "check-ignore", "-q", ".")
     if ignored.returncode == 0:  # what the repository around it ignores is no part of that repository
         return None
     if ignored.returncode != 1:
         raise _refuse(root, ignored)
     # Not --exclude-standard: what the user's own git configuration ignores would change the digest.
-    listed = _git(root, "ls-files", "-z", "-co", "--exclude-per-directory=.gitignore")
+    listed = run_git(root, "ls-files", "-z", "-co", "--exclude-per-directory=.gitignore")
     if listed.returncode != 0:
         raise _refuse(root, listed)
     paths = {os.fsdecode(path).rstrip("/") for path in listed.stdout.split(b"\0") if path}

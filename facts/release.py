@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TypedDict
+from collections.abc import Mapping
+from typing import Any, TypedDict
 
 from pyinfra.api import FactBase, StringCommand
 from typing_extensions import override
@@ -11,28 +12,53 @@ from typing_extensions import override
 from facts.script import script
 
 
+class About(TypedDict):
+    """
+    What a release says of itself; no part of what it is.
+
+    `commit` is that of the application's directory, None outside git; `dirty`: the directory differed from
+    it. `digest` is the tree's. `schema` is what the caller stated of the database, default None.
+    """
+
+    commit: str | None
+    dirty: bool
+    digest: str
+    schema: Mapping[str, Any] | None
+
+
 class ReleaseFields(TypedDict):
-    """One whole release: what it was made from, when (Unix time), and the venvs it links to."""
+    """
+    One whole release: what it was made from, when (Unix time), and what it refers to.
+
+    `venvs` are those that it links to, `parts` those that its services stand in; `about` is what it says
+    of itself, None where it was made without.
+    """
 
     identity: str
     made: float
     venvs: list[str]
+    parts: list[str]
+    about: About | None
 
 
 class ReleaseState(TypedDict):
     """
     All releases of one app.
 
+    `parts` leads from a part's name to the release that its files lie in, None where that is gone.
     `leftovers` are paths of interrupted runs relative to the app's directory; `in_use` are names of
-    releases and venvs that a running process was started from.
+    releases, venvs and parts that a running process was started from; `good` are releases that were
+    confirmed, the earliest first.
     """
 
     releases: dict[str, ReleaseFields]
     current: str | None
     previous: str | None
     venvs: list[str]
+    parts: dict[str, str | None]
     leftovers: list[str]
     in_use: list[str]
+    good: list[str]
 
 
 class Releases(FactBase[ReleaseState]):
@@ -54,7 +80,7 @@ class Releases(FactBase[ReleaseState]):
     @override
     def default() -> ReleaseState:
         return ReleaseState(
-            releases={}, current=None, previous=None, venvs=[], leftovers=[], in_use=[]
+            releases={}, current=None, previous=None, venvs=[], parts={}, leftovers=[], in_use=[], good=[]
         )  # fmt: skip
 
     @override

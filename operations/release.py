@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from pyinfra import host
-from pyinfra.api import FileUploadCommand, OperationError, StringCommand, operation
+from pyinfra.api import FunctionCommand, OperationError, StringCommand, operation
 
-from facts.release import Releases, ReleaseState
+from facts.release import About, Releases, ReleaseState
 from facts.script import script
+from operations import upload
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-UPLOADS = "/var/lib/hostwright-upload"
+PART = re.compile(r"[0-9a-f]{12}")
 
 
 def identity(digest: str, files: Mapping[str, str], links: Mapping[str, str]) -> str:
@@ -34,16 +35,27 @@ def identity(digest: str, files: Mapping[str, str], links: Mapping[str, str]) ->
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def surplus(state: ReleaseState, keep: int) -> list[str]:
-    """Return what may go, relative to the app's directory: releases, then venvs, then leftovers."""
-    releases = state["releases"]
+def lacking(state: ReleaseState, release: str) -> list[str]:
+    """Return the parts of a release that lead nowhere: missing links, and links to what is gone."""
+    return [part for part in state["releases"][release]["parts"] if state["parts"].get(part) is None]
+
+
+def surplus(state: ReleaseState, keep: int, protect: Sequence[str] = ()) -> list[str]:
+    """Return what may go, relative to the app's directory: parts, releases, venvs, then leftovers."""
+    releases, in_use = state["releases"], {*state["in_use"]}
     newest = sorted(releases, key=lambda name: releases[name]["made"], reverse=True)
-    kept = {state["current"], state["previous"], *state["in_use"]}
+    kept = {state["current"], state["previous"], *in_use, *protect}
     kept.update([name for name in newest if name != state["current"]][:keep])
+    # What a rollback goes to, however many that failed were made since.
+    kept.update([name for name in state["good"] if name in releases and name != state["current"]][-1:])
+    parts = {part for name in releases if name in kept for part in releases[name]["parts"]} | in_use
+    # Where the files of those parts lie. What only these refer to may go: a switch to one makes it anew.
+    kept.update(state["parts"].get(part) for part in parts)
     venvs = {venv for name in releases if name in kept for venv in releases[name]["venvs"]}
     return [
+        *(f"parts/{name}" for name in state["parts"] if name not in parts),
         *(f"releases/{name}" for name in newest if name not in kept),
-        *(f"venvs/{name}" for name in state["venvs"] if name not in venvs | {*state["in_use"]}),
+        *(f"venvs/{name}" for name in state["venvs"] if name not in venvs | in_use),
         *state["leftovers"],
     ]
 
@@ -58,14 +70,16 @@ def unpacked(
     digest: str | None = None,
     files: Mapping[str, str] | None = None,
     links: Mapping[str, str] | None = None,
+    parts: Mapping[str, str] | None = None,
+    about: About | None = None,
     validate: str | None = None,
-) -> Generator[StringCommand | FileUploadCommand, None, None]:
+) -> Generator[StringCommand | FunctionCommand, None, None]:
     """
     Make a release on the host from an archive of `artefact.build`, once.
 
-    The archive is sent as one file to a directory that only the login can enter, checked by digest,
-    unpacked aside, and renamed to `releases/<release>` when all of it is on the disk. All of it belongs
-    to root: the service user reads it and cannot change it.
+    The archive is sent as one file to a directory that only the login can enter, going on from where an
+    earlier run was cut off, checked by digest, unpacked aside, and renamed to `releases/<release>` when
+    all of it is on the disk. All of it belongs to root: the service user reads it and cannot change it.
 
     + app_dir: the app's directory, such as "/opt/rec_io"
     + release: name of the release, the same on every host of a run
@@ -76,6 +90,10 @@ def unpacked(
     + files: rendered files that join the release, relative path to text, mode 0644, default none; not
       for secrets
     + links: links that join it, relative path to absolute target, default none
+    + parts: what its services stand in, each an `artefact.Part`: name to code, default none; `current`
+      makes `parts/<name>` lead to the release in which these files first came
+    + about: what the release says of itself, for people and for `facts.release`; no part of its identity,
+      so that of the run that made it stays; default none
     + validate: shell command that must exit 0 before the release counts; `$RELEASE` is where it lies
       until then, default none
 
@@ -101,6 +119,11 @@ def unpacked(
     files, links = files or {}, links or {}
     for path in [*files, *links]:
         _check_inner(path)
+    for part in parts or {}:
+        if PART.fullmatch(part) is None:
+            raise OperationError(
+                f"release: the part {part!r} is not named by 12 hex digits; use artefact.part"
+            )
     for path, target in links.items():
         if not target.startswith("/"):
             raise OperationError(f"release: {path} → {target!r}: a link's target must be absolute")
@@ -115,13 +138,11 @@ def unpacked(
             "changes, give this one a name of its own"
         )
     app = PurePosixPath(app_dir).name
-    arrived = f"{UPLOADS}/{app}/{sha256}.tar.gz"
-    yield script("release-receive.sh", app)
-    # By the login itself: pyinfra would else put a second copy into /tmp, where others may look.
-    yield FileUploadCommand(archive, arrived, _sudo=False, _doas=False)
+    given = {"files": dict(files), "links": dict(links), "parts": dict(parts or {}), "about": about}
+    yield upload.archive(archive, app, sha256)
     yield script(
-        "release-unpack.py", app_dir, release, arrived, sha256, wanted, validate or "",
-        stdin=json.dumps({"files": dict(files), "links": dict(links)}),
+        "release-unpack.py", app_dir, release, upload.place(app, sha256), sha256, wanted, validate or "",
+        stdin=json.dumps(given),
     )  # fmt: skip
 
 
@@ -129,6 +150,9 @@ def unpacked(
 def current(app_dir: str, release: str) -> Generator[StringCommand, None, None]:
     """
     Switch `current` to a release that is on the host, by rename; `previous` is the one before.
+
+    First each part of the release gets its link in `parts/`, unless it has one: a link that leads to a
+    release with these files is never changed, one that leads nowhere is made anew.
 
     + app_dir: the app's directory, such as "/opt/rec_io"
     + release: name of the release
@@ -140,22 +164,26 @@ def current(app_dir: str, release: str) -> Generator[StringCommand, None, None]:
     Example: `release.current(name="Switch to release 3f9c2a71", app_dir="/opt/rec_io", release="3f9c2a71")`
     """
     _check(app_dir, release)
-    if host.get_fact(Releases, app_dir=app_dir)["current"] == release:
+    state = host.get_fact(Releases, app_dir=app_dir)
+    if state["current"] == release and release in state["releases"] and not lacking(state, release):
         host.noop(f"{app_dir}/current is already release {release}")
         return
-    yield script("release-current.sh", app_dir, release)
+    yield script("release-current.py", app_dir, release)
 
 
 @operation()
-def pruned(app_dir: str, *, keep: int = 4) -> Generator[StringCommand, None, None]:
+def pruned(
+    app_dir: str, *, keep: int = 4, protect: Sequence[str] = ()
+) -> Generator[StringCommand, None, None]:
     """
-    Remove old releases, the virtual environments only they used, and what interrupted runs left.
+    Remove old releases, the parts and virtual environments only they used, and what interrupted runs left.
 
-    Never the current release, the one before it, one that a running process was started from, or a
-    virtual environment that any of those links to.
+    Never the current release, the one before it, one that a running process was started from, one that
+    holds the files of a part of any of those, or a virtual environment that any of those links to.
 
     + app_dir: the app's directory, such as "/opt/rec_io"
     + keep: how many releases stay besides the current one, the newest first, default 4
+    + protect: names of more releases that stay, default none; those that are not there are passed over
 
     Raises OperationError for a relative directory or a negative number.
 
@@ -164,7 +192,9 @@ def pruned(app_dir: str, *, keep: int = 4) -> Generator[StringCommand, None, Non
     _check(app_dir)
     if keep < 0:
         raise OperationError(f"release: keep is {keep}; write how many releases stay, 0 or more")
-    gone = surplus(host.get_fact(Releases, app_dir=app_dir), keep)
+    for one in protect:
+        _check(app_dir, one)
+    gone = surplus(host.get_fact(Releases, app_dir=app_dir), keep, protect)
     if not gone:
         host.noop(f"{app_dir} has nothing to prune")
         return

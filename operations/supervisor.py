@@ -7,10 +7,11 @@ from collections.abc import Generator, Sequence
 from pyinfra import host
 from pyinfra.api import OperationError, StringCommand, operation
 
-from facts.script import HOST_PROGRAMS, script
+from facts.script import script, text
 from facts.supervisor import Supervisor, SupervisorState
 from operations import atomic
 from operations.supervisor_text import Program, name, path, program_text, render
+from operations.told import told
 
 __all__ = ["Program", "commands", "instance", "program_check", "program_text", "unsettled", "updated"]
 
@@ -91,6 +92,7 @@ def instance(
         "config_path": config_path,
         "env_file": env_file,
         "watched": " ".join(watched),
+        "programs": include.rpartition("/")[0],
         "writable": " ".join(path(one, "writable") for one in writable),
         "after": [name(one.replace("@", "_"), "after") and one for one in after],
         "stop_timeout": stop_timeout,
@@ -109,7 +111,7 @@ def instance(
     if state["active"] and state["enabled"] and state["fresh"]:
         host.noop(f"{app}.service already runs as declared")
         return
-    yield script("supervisor-activate.sh", f"{app}.service", f"/run/{app}.started")
+    yield told(script("supervisor-activate.sh", f"{app}.service", f"/run/{app}.started"))
 
 
 @operation()
@@ -119,6 +121,7 @@ def updated(
     """
     Have the services run as configured: restart what changed, add, remove, start what died; wait for them.
 
+    Says of each that it touches why: its code, its packages, or which part of its configuration changed.
     Waits until every service has been up for its start_seconds. One that is not RUNNING in time, or that
     supervisor gave up on, fails the operation with its state and its last log lines. So does one that does
     not stop in time, but only once all others are up again; the next run restarts it.
@@ -141,7 +144,7 @@ def updated(
     if state["answers"] and not unsettled(state):
         host.noop(f"all {len(state['programs'])} services of {app} already run as configured")
         return
-    yield script("supervisor-control.py", "update", f"{app}.service", config_path, timeout)
+    yield told(script("supervisor-control.py", "update", f"{app}.service", config_path, timeout))
 
 
 @operation()
@@ -167,7 +170,6 @@ def commands(
     config_path = path(config_path or f"/etc/{name(app, 'app')}/supervisord.conf", "config_path")
     if timeout < 1:
         raise OperationError(f"supervisor: timeout is {timeout}; write seconds, 1 or more")
-    program = (HOST_PROGRAMS / "supervisor-control.py").read_text(encoding="utf-8")
     for verb in ("restart", "status"):
         yield from atomic.file._inner(
             path=f"/usr/local/bin/{app}-{verb}",
@@ -176,7 +178,7 @@ def commands(
                 verb=verb,
                 unit=f"{app}.service",
                 config_path=config_path,
-                program=program,
+                program=text("supervisor-control.py"),
                 timeout=timeout if verb == "restart" else None,
             ),
             mode="0755",

@@ -1,7 +1,8 @@
 # Make one release from an archive, aside, and rename it into place when all of it is on the disk.
 # usage: release-unpack.py APP_DIR RELEASE ARCHIVE SHA256 IDENTITY VALIDATE
 # VALIDATE is a shell command that finds the release in $RELEASE while it is aside; "" for none.
-# Standard input: {"files": {relative path: text}, "links": {relative path: absolute target}}
+# Standard input: {"files": {relative path: text}, "links": {relative path: absolute target},
+#                  "parts": {part: code}, "about": what the release says of itself}
 import compileall
 import hashlib
 import io
@@ -33,7 +34,8 @@ def check_arrival():
     except FileNotFoundError:
         raise RefusedError("the archive did not arrive; run again") from None
     if digest.hexdigest() != sha256:
-        raise RefusedError("the archive arrived incomplete; run again")
+        os.unlink(archive)  # or the next run would go on from it
+        raise RefusedError("the archive arrived damaged, and was removed; run again, it is sent anew")
 
 
 def place(path):
@@ -89,7 +91,8 @@ def unpack(given):
     for path, target in [*links, *given["links"].items()]:
         link(path, target)
     with open(os.path.join(aside, ".hostwright.json"), "w", encoding="utf-8") as file:
-        json.dump({"identity": identity, "archive": sha256}, file)
+        about = {"parts": given["parts"], "about": given["about"]}
+        json.dump({"identity": identity, "archive": sha256, **about}, file)
     # Services may not write here: without this, each of them compiles everything at each start.
     compileall.compile_dir(aside, quiet=2, ddir=final)
 

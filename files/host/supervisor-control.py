@@ -11,12 +11,15 @@ import sys
 import time
 import xmlrpc.client
 
+from supervisor_reasons import declared, explain, read_programs, reason, record
+
 VERB, UNIT, CONFIG = sys.argv[1:4]
 APP = UNIT.rsplit(".", 1)[0]
 SOCKET = f"/run/{APP}/supervisor.sock"
 STARTED = f"/run/{APP}.started"
+# What each program was started with; the unit makes it anew whenever the supervisor starts.
+PROGRAMS = f"/run/{APP}.programs"
 GONE = {"STOPPED", "EXITED", "FATAL", "UNKNOWN"}
-LOG_LINES = 10
 
 
 class FailedError(Exception):
@@ -94,10 +97,12 @@ def state():
         added, changed, removed = reread(rpc)
     except FailedError:
         return found
-    declared = wanted(rpc)
+    autostarted = wanted(rpc)
     found["answers"] = True
     found["pending"] = sorted({*added, *changed, *removed})
-    found["programs"] = {name: info["statename"] for name, info in processes(rpc).items() if name in declared}
+    found["programs"] = {
+        name: info["statename"] for name, info in processes(rpc).items() if name in autostarted
+    }
     return found
 
 
@@ -125,34 +130,13 @@ def refuse_slow(slow, others):
     )
 
 
-def last_lines(path):
-    try:
-        with open(path, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - 8192))
-            return file.read().decode(errors="replace").splitlines()[-LOG_LINES:]
-    except OSError as error:
-        return [f"({error})"]
-
-
-def explain(infos):
-    """Return, for each program that is not RUNNING, its state, the reason, and its last log lines."""
-    text = []
-    for name, info in infos:
-        reason = info["spawnerr"] or info["description"] or "no reason given"
-        text.append(f"{name} is {info['statename']}: {reason}")
-        for path in dict.fromkeys([info["stderr_logfile"], info["stdout_logfile"]]):
-            if path:
-                text += [f"  last lines of {path}:", *(f"    {line}" for line in last_lines(path))]
-    return "\n".join(text)
-
-
 def wait_running(rpc, deadline, names=None):
     """Wait until the declared programs run and stay up for their startsecs; one that gave up ends it."""
-    declared = wanted(rpc) if names is None else set(names)
+    expected = wanted(rpc) if names is None else set(names)
     while True:
         found = processes(rpc)
-        missing = sorted(declared - found.keys())
-        late = [(name, found[name]) for name in sorted(declared & found.keys())]
+        missing = sorted(expected - found.keys())
+        late = [(name, found[name]) for name in sorted(expected & found.keys())]
         late = [(name, info) for name, info in late if info["statename"] != "RUNNING"]
         if not late and not missing:
             return
@@ -165,11 +149,12 @@ def wait_running(rpc, deadline, names=None):
 
 def update(deadline):
     """
-    Restart what changed, start what is new or has died, stop what is gone, and nothing else.
+    Restart what changed, start what is new or has died, stop what is gone, and nothing else; say why.
 
     Where one does not stop in time, all others are brought up none the less: no reason for them to be down.
     """
     rpc = connect(patience=15)
+    before, now = read_programs(PROGRAMS + "/*.conf"), declared(CONFIG)
     added, changed, removed = reread(rpc)
     # All are asked to stop before any is waited for: the pause is the slowest one's, not the sum.
     for group in [*changed, *removed]:
@@ -180,19 +165,28 @@ def update(deadline):
         rpc.removeProcessGroup(group)
     for group in [*changed, *added]:
         rpc.addProcessGroup(group)
-    declared = wanted(rpc)
-    dead = [name for name, info in processes(rpc).items() if info["statename"] in GONE and name in declared]
-    started = []
+    autostarted = wanted(rpc)
+    found = processes(rpc)
+    dead = {
+        name: info
+        for name, info in found.items()
+        # Supervisor starts those of new groups itself.
+        if info["statename"] in GONE and name in autostarted and info["group"] not in {*changed, *added}
+    }
     for name in dead:
-        if name.split(":")[0] in {*changed, *added}:
-            continue  # supervisor starts those itself
         start(rpc, name)
-        started.append(name)
-    for word, names in (("restarted", changed), ("added", added), ("removed", removed), ("started", started)):
-        if names:
-            print(f"{APP}: {word} {', '.join(names)}")
-    refuse_slow(slow, [*changed, *added, *started])
+    record(PROGRAMS, [*changed, *added, *removed], now)
+    for name in [*changed, *added, *removed]:
+        word = "restarted" if name in changed else "started" if name in added else "stopped"
+        old = before.get(name, {}) if name in changed else None
+        print(f"{name} {word}: {reason(old, now.get(name))}")
+    for name, info in dead.items():
+        print(f"{name} started: it was {info['statename']} ({info['spawnerr'] or info['description']})")
+    refuse_slow(slow, [*changed, *added, *dead])
     wait_running(rpc, deadline)
+    left = len(found.keys() - {*changed, *added, *dead})
+    if 0 < left < len(found):
+        print(f"{left} of {len(found)} services of {APP} were left as they run")
 
 
 def start(rpc, name):
@@ -242,10 +236,10 @@ def status():
     width = max(map(len, found), default=0)
     for name, info in sorted(found.items()):
         print(f"{name:{width}}  {info['statename']:8}  {info['description']}")
-    declared = wanted(rpc)
-    running = [name for name in declared if name in found and found[name]["statename"] == "RUNNING"]
-    print(f"{APP}: {len(running)} of {len(declared)} services RUNNING")
-    return len(running) == len(declared)
+    autostarted = wanted(rpc)
+    running = [name for name in autostarted if name in found and found[name]["statename"] == "RUNNING"]
+    print(f"{APP}: {len(running)} of {len(autostarted)} services RUNNING")
+    return len(running) == len(autostarted)
 
 
 def arguments():

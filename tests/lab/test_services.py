@@ -10,55 +10,8 @@ import pytest
 import artefact
 from operations.supervisor import Program, program_text
 from tests.lab import playbook
+from tests.lab.lines import LOGS, ROOT, SERVICES, deploy, pids, prepare, supervisor_pid
 from tests.lab.playbook import LabHost, run, shell, ssh
-
-ROOT = "/opt/lines"
-LOGS = f"{ROOT}/shared/logs"
-# The quiet one never notices that nobody reads its output any more: only its unit can end it.
-SERVICES = {"one": 0.0005, "two": 0.001, "three": 0.01, "quiet": 9999}
-
-WRITER = """
-import itertools, sys, time
-name, pause = sys.argv[1], float(sys.argv[2])
-for number in itertools.count():
-    print(name, number, flush=True)
-    time.sleep(pause)
-"""
-
-DEPLOY = """
-import hashlib
-from operations import atomic, logrotate, release, supervisor
-ROOT, LOGS, WRITER = {root!r}, {logs!r}, {writer!r}
-
-def program(service, words, **options):
-    return supervisor.Program(
-        service=service, command=words, directory=ROOT, start_seconds=1, start_retries=1,
-        stdout_log=LOGS + "/" + service + ".out.log", stderr_log=LOGS + "/" + service + ".err.log", **options,
-    )
-
-programs = [
-    program(service, ["/usr/bin/python3", ROOT + "/writer.py", service, str(pause)],
-            environment={{"LINES_NOTE": "100% 'sure' of " + service}})
-    for service, pause in {services!r}.items()
-]
-files = {{
-    "supervisor/" + one.service + ".conf": supervisor.program_text(one) for one in programs
-}}
-files.update({extra!r})
-name = release.identity({sha256!r}, files, {{}})[:12]
-
-atomic.file(name="writer", path=ROOT + "/writer.py", content=WRITER)
-atomic.file(name="env", path="/etc/lines/env", content={env!r}, mode="0600")
-release.unpacked(name="unpack", app_dir=ROOT, release=name, archive={archive!r}, sha256={sha256!r},
-                 files=files, validate=supervisor.program_check())
-release.current(name="switch", app_dir=ROOT, release=name)
-supervisor.instance(name="instance", app="lines", user="lines", log_dir=LOGS, writable=[ROOT + "/shared"],
-                    env_file="/etc/lines/env")
-supervisor.updated(name="update", app="lines", timeout=30)
-supervisor.commands(name="commands", app="lines")
-logrotate.logs(name="logrotate", app="lines", patterns=[LOGS + "/*.log"], user="lines")
-"""
-ENV = "LINES_TOKEN='a%b'\n"
 
 
 @pytest.fixture(scope="module")
@@ -71,33 +24,8 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 
 @pytest.fixture(scope="module")
 def prepared(lab_host: LabHost) -> LabHost:
-    shell(
-        lab_host,
-        "export DEBIAN_FRONTEND=noninteractive; command -v supervisord && command -v logrotate || "
-        "{ apt-get update && apt-get -y install --no-install-recommends supervisor logrotate; } >/dev/null; "
-        "systemctl disable --quiet --now supervisor; "
-        "useradd --system --user-group --no-create-home --shell /usr/sbin/nologin lines; "
-        f"install -d -m 0755 {ROOT} /etc/lines; install -d -m 0750 -o lines -g lines {ROOT}/shared {LOGS}",
-        timeout=300,
-    )
+    prepare(lab_host)
     return lab_host
-
-
-def deploy(archive: tuple[str, str], **options: object) -> str:
-    given = {"services": SERVICES, "env": ENV, "extra": {}, **options}
-    return DEPLOY.format(
-        root=ROOT, logs=LOGS, writer=WRITER, archive=archive[0], sha256=archive[1], **given
-    )  # fmt: skip
-
-
-def pids(host: LabHost) -> dict[str, str]:
-    """Return each program's PID from supervisor's own table, by the configuration's absolute path."""
-    table = ssh(host, "supervisorctl -c /etc/lines/supervisord.conf status").stdout
-    return dict(re.findall(r"^(\S+)\s+RUNNING\s+pid (\d+)", table, re.MULTILINE))
-
-
-def supervisor_pid(host: LabHost) -> str:
-    return shell(host, "systemctl show -P MainPID lines.service")
 
 
 def test_bad_command_touches_nothing(prepared: LabHost, archive: tuple[str, str]) -> None:
@@ -145,6 +73,13 @@ def test_only_what_changed_restarts(prepared: LabHost, archive: tuple[str, str])
     changed = {"one": SERVICES["one"], "two": 0.002, "four": 0.01, "quiet": 9999}
     result = run(prepared, deploy(archive, services=changed)).ok()
     assert result.changed == ["unpack", "switch", "update"]
+    for said in (
+        "two restarted: its configuration changed (command)",
+        "four started: it is new",
+        "three stopped: it is no longer declared",
+        "2 of 4 services of lines were left as they run",
+    ):
+        assert said in result.output
     after = pids(prepared)
     assert set(after) == {"one", "two", "four", "quiet"}
     assert (after["one"], after["quiet"]) == (before["one"], before["quiet"])
@@ -156,7 +91,9 @@ def test_only_what_changed_restarts(prepared: LabHost, archive: tuple[str, str])
 def test_stopped_service_is_started_again(prepared: LabHost, archive: tuple[str, str]) -> None:
     before = pids(prepared)
     shell(prepared, "supervisorctl -c /etc/lines/supervisord.conf stop two")
-    assert run(prepared, deploy(archive)).ok().changed == ["update"]
+    result = run(prepared, deploy(archive)).ok()
+    assert result.changed == ["update"]
+    assert "two started: it was STOPPED" in result.output
     after = pids(prepared)
     assert {name: pid for name, pid in after.items() if name != "two"} == {
         name: pid for name, pid in before.items() if name != "two"
@@ -291,6 +228,8 @@ def test_env_file_that_was_cut_off_from_its_restart(prepared: LabHost, archive: 
     result = run(prepared, deploy(archive, env=new)).ok()
     assert "instance" in result.changed
     assert "env" in result.unchanged
+    said = "lines.service restarted with all its services: /etc/lines/env changed since it was started"
+    assert said in result.output
     after = pids(prepared)
     assert not set(before.values()) & set(after.values())
     variables = shell(prepared, f"tr '\\0' '\\n' </proc/{after['three']}/environ")

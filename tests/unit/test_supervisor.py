@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pyinfra.api import OperationError
 
-from facts.script import HOST_PROGRAMS
+from facts.script import text
 from facts.supervisor import SupervisorState
 from operations.supervisor import Program, program_text, unsettled
 from operations.supervisor_text import command_text, environment_text, render
@@ -112,6 +112,7 @@ def test_unit_has_one_wants_line_and_no_blank_value() -> None:
     text = render(
         "app.service.j2", app="shop", user="u", group="g", env_file=None, after=["postgresql.service"],
         watched="/a /b", config_path="/c", stop_timeout=9, writable="/d",
+        programs="/opt/shop/current/supervisor",
     )  # fmt: skip
     lines = text.splitlines()
     assert "Wants=network-online.target postgresql.service" in lines
@@ -145,13 +146,12 @@ def test_the_waits_follow_from_the_services() -> None:
 
 @pytest.mark.parametrize(("verb", "timeout"), [("restart", 700), ("status", None)])
 def test_the_installed_command_knows_its_own_wait(verb: str, timeout: int | None) -> None:
-    program = (HOST_PROGRAMS / "supervisor-control.py").read_text(encoding="utf-8")
-    text = render(
-        "supervisor-command.py.j2", verb=verb, unit="shop.service", config_path="/c", program=program,
-        timeout=timeout,
+    command = render(
+        "supervisor-command.py.j2", verb=verb, unit="shop.service", config_path="/c",
+        program=text("supervisor-control.py"), timeout=timeout,
     )  # fmt: skip
     shown = subprocess.run(
-        [sys.executable, "-I", "-", "--help"], input=text, capture_output=True, text=True, check=True
+        [sys.executable, "-I", "-", "--help"], input=command, capture_output=True, text=True, check=True
     ).stdout
     assert f"usage: shop-{verb}" in shown
     assert ("RUNNING, default 700" in " ".join(shown.split())) is (timeout is not None)
