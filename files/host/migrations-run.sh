@@ -1,5 +1,8 @@
 # Run one app's migrations as a unit of a fixed name, so that two can never run at a time.
 # usage: migrations-run.sh UNIT USER ENV_FILE DIRECTORY SECONDS COMMAND [ARGUMENT...]
+#        postgres-cluster.sh CLUSTER up sh -c ... UNIT USER '' DIRECTORY SECONDS @program PROGRAM PASSWORD_FILE
+#            runs PROGRAM, text of Python, with the specification on standard input as its file, and the
+#            password as the unit's credential "password", which only this unit can read
 # A unit outlives the connection that started it: one of an interrupted run is waited for, up to SECONDS.
 # Its output goes to the journal, where the end of a connection cannot break it, and is shown from there.
 set -eu
@@ -27,6 +30,25 @@ if [ "$waited" -gt 0 ]; then
     echo "$unit: waited $waited s for the migration of an interrupted run to end"
 fi
 
+if [ "$1" = @program ]; then
+    # In a directory that the service user may read: what is in it is no secret.
+    rm -rf -- "/run/$tag".??????
+    files=$(mktemp -d -- "/run/$tag.XXXXXX")
+    trap 'rm -rf -- "$files"' EXIT
+    chmod 0755 -- "$files"
+    printf '%s\n' "$2" >"$files/program.py"
+    cat >"$files/spec.json"
+    chmod 0644 -- "$files/program.py" "$files/spec.json"
+    set -- -p "LoadCredential=password:$3" -- \
+        python3 -I "$files/program.py" "$files/spec.json" "$CLUSTER_BIN/psql" "$PGPORT"
+else
+    set -- -p EnvironmentFile="$env_file" -- "$@"
+fi
+# So that whoever undoes this run finds the unit that belongs to it.
+if [ -n "${HOSTWRIGHT_RUN-}" ]; then
+    set -- -p Environment=HOSTWRIGHT_RUN="$HOSTWRIGHT_RUN" "$@"
+fi
+
 # An entry that is not the migration's, to read on from: --after-cursor together with a match skips one too
 # many in systemd 252.
 logger -t hostwright "starting the migration of $directory"
@@ -34,7 +56,7 @@ journalctl --sync
 cursor=$(journalctl --quiet --lines=0 --show-cursor | sed -n 's/^-- cursor: //p')
 status=0
 systemd-run --quiet --wait --collect --unit="$unit" --service-type=exec \
-    -p SyslogIdentifier="$tag" -p User="$user" -p EnvironmentFile="$env_file" -p WorkingDirectory="$directory" -- "$@" || status=$?
+    -p SyslogIdentifier="$tag" -p User="$user" -p WorkingDirectory="$directory" "$@" || status=$?
 if [ "$status" -ne 0 ] && runs; then
     # --wait returns when ours has ended: what runs now is another's, for which systemd refused ours.
     echo "$unit: another run started this migration at the same moment; $watch, and run again" >&2
