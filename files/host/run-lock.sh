@@ -1,0 +1,98 @@
+# The lock of one run on this host. It lives in /run: a reboot ends every run.
+# usage: run-lock.sh take RUN EXPIRES OWNER PURPOSE      prints the login's session; exit 3 when somebody holds it
+#        run-lock.sh beat RUN                            exit 4 when the run has lost it
+#        run-lock.sh release RUN                         a line for the ledger on standard input, or nothing
+set -eu
+export LC_ALL=C
+verb=$1 run=$2
+shift 2
+dir=/run/hostwright
+lock=$dir/lock
+trial=/var/lib/hostwright/trial
+
+field() { sed -n "s/^$1=//p" "$lock"; }
+
+started() { sed 's/.*) //' "/proc/$1/stat" 2>&1 | cut -d' ' -f20; }
+
+# The process of sshd that all commands of this login come through: the topmost below the listener.
+session() {
+    pid=$$ found=
+    while [ "$pid" -gt 1 ]; do
+        name=$(sed -n 's/^Name:[[:space:]]*//p' "/proc/$pid/status")
+        parent=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$pid/status")
+        case $name in
+        sshd*) if [ "$parent" -gt 1 ] || [ -z "$found" ]; then found=$pid; fi ;;
+        esac
+        pid=$parent
+    done
+    if [ -n "$found" ]; then echo "$found $(started "$found")"; fi
+}
+
+# Held by a run whose login has ended, or that gave no sign of life for as long as it said it would.
+stale() {
+    set -- $(field session)
+    if [ "$#" -eq 2 ] && [ "$(started "$1")" != "$2" ]; then return 0; fi
+    age=$(($(date +%s) - $(stat -c %Y "$lock")))
+    [ "$age" -gt "$(field expires)" ]
+}
+
+mkdir -p "$dir"
+exec 9>"$dir/.guard"
+flock 9
+
+case $verb in
+take)
+    expires=$1 owner=$2 purpose=$3
+    if [ -e "$lock" ] && [ "$(field run)" != "$run" ]; then
+        if ! stale; then
+            age=$(($(date +%s) - $(stat -c %Y "$lock")))
+            echo "$(field owner) has been running $(field purpose) here since $(field since) (last sign of life $age s ago)" >&2
+            exit 3
+        fi
+        echo "the run of $(field owner), $(field purpose) of $(field since), was cut off" >&2
+        rm -f -- "$lock"
+    fi
+    # What a run that was cut off left behind is undone before anything else begins.
+    if [ -d "$trial" ]; then
+        echo "a change that was never confirmed is undone first" >&2
+        # Not by this login's own hand: its end must not cut the undo off.
+        if ! systemctl start hostwright-undo.service; then :; fi
+        if [ -d "$trial" ]; then
+            echo "it could not be undone; look at: journalctl -u hostwright-undo" >&2
+            exit 5
+        fi
+    elif [ -d "$trial.confirmed" ]; then
+        python3 -I "$trial.confirmed/trial-undo.py" undo host >&2
+    fi
+    here=$(session)
+    {
+        echo "run=$run"
+        echo "owner=$owner"
+        echo "purpose=$purpose"
+        echo "since=$(date -u +%Y-%m-%dT%H:%M:%SZ)"
+        echo "expires=$expires"
+        echo "session=$here"
+    } >"$lock.new"
+    mv -fT -- "$lock.new" "$lock"
+    echo "session $here"
+    ;;
+beat)
+    if [ ! -e "$lock" ] || [ "$(field run)" != "$run" ]; then
+        echo "this run has lost its lock: the host has undone what it did" >&2
+        exit 4
+    fi
+    touch "$lock"
+    if [ -d "$trial" ] && [ ! -e "$trial/undoing" ]; then
+        systemctl restart hostwright-undo.timer
+    fi
+    ;;
+release)
+    line=$(cat)
+    if [ -n "$line" ]; then
+        mkdir -p /var/log/hostwright
+        umask 027
+        printf '%s\n' "$line" >>/var/log/hostwright/ledger.jsonl
+    fi
+    if [ -e "$lock" ] && [ "$(field run)" = "$run" ]; then rm -f -- "$lock"; fi
+    ;;
+esac

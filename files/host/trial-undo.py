@@ -1,0 +1,307 @@
+# The protocol of a trial on its host: a change confirms itself or is undone, without network and controller.
+# usage: trial-undo.py undo BY [REASON]     BY is controller or host; does nothing where nothing is on trial
+#        trial-undo.py confirm RUN          the ledger's line on standard input
+#        trial-undo.py restore SNAPSHOT [SCOPE...]
+# Lies in /var/lib/hostwright/trial while a run is unconfirmed. That directory is the trial: renaming it to
+# trial.confirmed confirms, renaming it to trial.undone ends the undo; both are one step.
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+from trial_restore import HERE, Restore, write
+
+HOME = "/var/lib/hostwright"
+TRIAL = HOME + "/trial"
+RELEASES = HOME + "/releases.json"
+LEDGER = "/var/log/hostwright/ledger.jsonl"
+LOCK = "/run/hostwright/lock"
+KEPT_SNAPSHOTS = 10
+KEPT_DUMPS = 3
+# What must not be killed half way: it has a database of its own to leave whole.
+PATIENT = ("apt-get", "dpkg", "apt", "unattended-upgr")
+PATIENCE = 900
+# What the controller says where nothing had failed.
+STOPPED = "the run was stopped"
+
+
+def say(line):
+    print(line, flush=True)
+
+
+# --- what the run left running
+
+
+def of_run(run):
+    """Return pid → name of the processes that the run's commands started, but for those that lead to us."""
+    tag, ours = f"HOSTWRIGHT_RUN={run}".encode(), ancestors(os.getpid())
+    found = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                tagged = tag in file.read().split(b"\0")
+            with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+                name = file.read().strip()
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue  # it ended meanwhile
+        if tagged and int(pid) not in ours:
+            found[int(pid)] = name
+    return found
+
+
+def ancestors(pid):
+    chain = set()
+    while pid > 1:
+        chain.add(pid)
+        try:
+            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+                pid = int(file.read().rpartition(")")[2].split()[1])
+        except FileNotFoundError:
+            break
+    return chain
+
+
+def end_run(trial, by):
+    """End the dead run's login and what it still does here, so that nothing changes the host behind us."""
+    session = trial["session"]
+    # Its own login asks us: then nothing else can come through it, and ending it would end us.
+    if by != "controller" and session and alive(session):
+        os.kill(session["pid"], signal.SIGTERM)
+    migrations = subprocess.run(
+        ["systemctl", "list-units", "--plain", "--no-legend", "--full", "hostwright-migrate-*.service"],
+        capture_output=True, text=True, check=False,
+    ).stdout.split("\n")  # fmt: skip
+    for unit in [line.split()[0] for line in migrations if line.strip()]:
+        subprocess.run(["systemctl", "stop", unit], capture_output=True, check=False)
+    began = time.monotonic()
+    while left := of_run(trial["run"]["id"]):
+        waited = time.monotonic() - began
+        patient = any(name in PATIENT for name in left.values())
+        if not patient or waited > PATIENCE:
+            late = waited > (PATIENCE if patient else 0) + 5
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
+                    os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
+        time.sleep(0.2 if waited < 5 else 1)
+
+
+def alive(session):
+    try:
+        with open(f"/proc/{session['pid']}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[19] == session["started"]
+    except FileNotFoundError:
+        return False
+
+
+# --- records
+
+
+def note(line):
+    """Add one line to the ledger, whole and on the disk."""
+    os.makedirs(os.path.dirname(LEDGER), mode=0o755, exist_ok=True)
+    with open(LEDGER, "a", encoding="utf-8") as file:
+        os.fchmod(file.fileno(), 0o640)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(json.dumps(line, sort_keys=True) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def mark(releases, state, why="", keep=False):
+    """Remember that releases are good, bad, cut off or left; `keep` those good since when they were."""
+    known = {}
+    if os.path.exists(RELEASES):
+        with open(RELEASES, encoding="utf-8") as file:
+            known = json.load(file)
+    for app, about in releases.items():
+        # One that was good and was only cut off is as good as before.
+        if state == "cut off" and known.get(app, {}).get(about["release"], {}).get("state") == "good":
+            continue
+        before = known.setdefault(app, {}).get(about["release"], {})
+        at = before.get("at", time.time()) if keep else time.time()
+        known[app][about["release"]] = {**before, **about, "state": state, "at": at, "why": why}
+    write(RELEASES, json.dumps(known, indent=1, sort_keys=True))
+
+
+def prune():
+    snapshots = sorted(os.listdir(HOME + "/snapshots"), reverse=True)
+    for name in snapshots[KEPT_SNAPSHOTS:]:
+        shutil.rmtree(f"{HOME}/snapshots/{name}")
+    dumped = [name for name in snapshots if os.path.exists(f"{HOME}/snapshots/{name}/dumps")]
+    for name in dumped[KEPT_DUMPS:]:
+        shutil.rmtree(f"{HOME}/snapshots/{name}/dumps", ignore_errors=True)
+
+
+def disarm():
+    for unit in ("hostwright-undo.timer", "hostwright-watch.service"):
+        subprocess.run(["systemctl", "stop", unit], capture_output=True, check=False)
+
+
+def unlock(run):
+    try:
+        with open(LOCK, encoding="utf-8") as file:
+            if f"run={run}\n" in file.read():
+                os.unlink(LOCK)
+    except FileNotFoundError:
+        pass
+
+
+# --- the three verbs
+
+
+def finish_confirmed():
+    """Do what follows a confirmation; again where it was cut off."""
+    with open(TRIAL + ".confirmed/confirmed.json", encoding="utf-8") as file:
+        line = json.load(file)
+    back = line["outcome"] == "rolled back"
+    mark(line["releases"], "good", keep=back)
+    mark({app: {"release": one} for app, one in line.get("left", {}).items()}, "left", "rolled back by hand")
+    note(line)
+    prune()
+    disarm()
+    shutil.rmtree(TRIAL + ".confirmed")
+
+
+def confirm(run):
+    line = json.load(sys.stdin)
+    trial = read_trial()
+    if trial is None or trial["run"]["id"] != run:
+        say("too late: the host has undone this run already; run again")
+        return 1
+    if os.path.exists(TRIAL + "/undoing"):
+        say("too late: the host is undoing this run; wait for it, then run again")
+        return 1
+    write(TRIAL + "/confirmed.json", json.dumps(line))
+    os.rename(TRIAL, TRIAL + ".confirmed")
+    subprocess.run(["sync", HOME], check=False)
+    finish_confirmed()
+    return 0
+
+
+def read_trial():
+    try:
+        with open(TRIAL + "/trial.json", encoding="utf-8") as file:
+            return json.load(file)
+    except FileNotFoundError:
+        return None
+
+
+def undo(by, reason):
+    trial = read_trial()
+    if trial is None:
+        say("nothing is on trial; nothing to undo")
+        return 0
+    began = time.monotonic()
+    write(TRIAL + "/undoing", by)
+    end_run(trial, by)
+    beyond = beyond_return(trial["run"])
+    restore = Restore(trial["snapshot"], notes=TRIAL + "/changed.json", but=set(beyond))
+    whole = restore.run()
+    for line in restore.said:
+        say(line)
+    checks = []
+    for _, about in sorted(restore.manifest["apps"].items()):
+        if about["current"] is not None:
+            passed, text = gates(about["root"])
+            checks.append(passed)
+            say(text)
+    stay = [
+        f"{app} stays at its new release: migration {', '.join(names)} breaks the one before; mend forward, "
+        f"or restore the dump in {trial['snapshot']}/dumps/{app}"
+        for app, names in beyond.items()
+    ]
+    failed = [*restore.failed, *stay, *(["the gates of what was restored"] if not all(checks) else [])]
+    for problem in failed:
+        say(f"not restored: {problem}")
+    if not whole and attempt() < 5:
+        # The service is started again, and the trial stays until all of it is done.
+        return 1
+    was = {app: about["current"] for app, about in restore.manifest["apps"].items()}
+    run = trial["run"]
+    tried = {app: about for app, about in run["releases"].items() if about["release"] != was.get(app)}
+    if tried:
+        mark(tried, "bad" if by == "controller" and reason != STOPPED else "cut off", reason)
+    seconds = round(time.monotonic() - began, 1)
+    note({
+        **run, "ended": time.time(), "outcome": "undone in part" if failed else "undone", "by": by,
+        "reason": reason, "undone": restore.said, "failed": failed, "undo_seconds": seconds, "current": was,
+    })  # fmt: skip
+    os.rename(TRIAL, TRIAL + ".undone")
+    subprocess.run(["sync", HOME], check=False)
+    shutil.rmtree(TRIAL + ".undone")
+    unlock(run["id"])
+    prune()
+    say(f"undone in {seconds} s")
+    # Last: it may be what runs us.
+    disarm()
+    return 0 if not failed else 2
+
+
+def beyond_return(run):
+    """Return the apps whose earlier release cannot live with what a migration of this run has done."""
+    found = {}
+    for app, about in run["releases"].items():
+        wanted = about.get("irreversible")
+        if not wanted:
+            continue
+        ask = "select name from public.schema_migrations"
+        done = subprocess.run(
+            ["runuser", "-u", "postgres", "--", "psql", "-XAtq", "-d", wanted["database"], "-c", ask],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        had = {name.removesuffix(".sql") for name in done.stdout.split()}
+        # Where the database does not say, the code that fits the migration is the safer one.
+        names = sorted(set(wanted["names"]) & had) if done.returncode == 0 else wanted["names"]
+        if names:
+            found[app] = names
+    return found
+
+
+def attempt():
+    """Count the attempts of this trial's undo."""
+    path = TRIAL + "/attempts"
+    count = 1
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            count += int(file.read())
+    write(path, str(count))
+    return count
+
+
+def gates(root):
+    """Run the gates of the release that is current again."""
+    spec = root + "/current/gates.json"
+    if not os.path.exists(spec):
+        return True, f"{root}: no gates came with the release that is back"
+    done = subprocess.run(
+        [sys.executable, "-I", HERE + "/gates.py", spec], capture_output=True, text=True, check=False
+    )
+    return done.returncode == 0, (done.stdout + done.stderr).strip()
+
+
+def main():
+    os.umask(0o077)
+    verb, *rest = sys.argv[1:]
+    with open(HOME + "/.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.path.exists(TRIAL + ".confirmed/confirmed.json"):
+            finish_confirmed()
+        shutil.rmtree(TRIAL + ".undone", ignore_errors=True)
+        if verb == "confirm":
+            return confirm(*rest)
+        if verb == "undo":
+            return undo(rest[0], " ".join(rest[1:]))
+        restore = Restore(rest[0], scopes=set(rest[1:]) if rest[1:] else None)
+        whole = restore.run()
+        for line in [*restore.said, *(f"not restored: {problem}" for problem in restore.failed)]:
+            say(line)
+        return 0 if whole else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""What a run asks of a host's own programs, outside of pyinfra's operations."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from paramiko import SSHException
+from pyinfra import logger
+from pyinfra.api import QuoteString, StringCommand
+from pyinfra.api.exceptions import PyinfraError
+
+from facts.script import HOST_PROGRAMS, script, text
+from operations.supervisor_text import render
+from operations.trial.run import HostRun
+
+HELD = 3
+UNIT_FILES = HOST_PROGRAMS.parent / "units"
+TRIAL = "/var/lib/hostwright/trial"
+# What the undo is made of; all of it lies on the host while a run is on trial.
+PROGRAMS = (
+    "trial-undo.py", "trial-watch.py", "trial-cluster.sh", "trial-roles.sh",
+    "swap-apply.sh", "swap-remove.sh", "swap-state.sh", "gates.py",
+)  # fmt: skip
+# However dead the network is, an undo over the open connection is given up after this; the host does it then.
+UNDO_SECONDS = 1200
+DEAD = (OSError, EOFError, SSHException, PyinfraError)
+
+
+def _run(
+    run: HostRun, command: StringCommand, timeout: int | None = None
+) -> tuple[int, list[str], list[str]]:
+    """Run a command; return a code that `exit N` on the host gave, and what it said on both ways."""
+    # pyinfra tells success from failure only: the code is asked for by name.
+    arguments = {**run.arguments, "_timeout": timeout} if timeout else run.arguments
+    wrapped = StringCommand(command, "&& echo hostwright-exit=0 || echo hostwright-exit=$?")
+    wrapped.connector_arguments = command.connector_arguments
+    _, output = run.host.run_shell_command(wrapped, **{**command.connector_arguments, **arguments})
+    lines = output.stdout_lines
+    code = -1
+    if lines and lines[-1].startswith("hostwright-exit="):
+        code = int(lines.pop().partition("=")[2])
+    return code, lines, output.stderr_lines
+
+
+def take(run: HostRun) -> tuple[int, str]:
+    """Take the lock; return 0, or HELD or another code with what the host said."""
+    code, said, wrong = _run(
+        run, script("run-lock.sh", "take", run.about.id, run.seconds, run.about.owner, run.about.purpose)
+    )
+    for line in wrong if code == 0 else ():
+        logger.info(f"{run.host.print_prefix}{line}")
+    words = said[-1].split() if said else []
+    if len(words) == 3:
+        run.session = {"pid": int(words[1]), "started": words[2]}
+    return code, " ".join(wrong) or "the lock could not be taken"
+
+
+def beat(run: HostRun) -> bool:
+    """Tell the host that this run is alive; return whether it heard."""
+    try:
+        code, _, _ = _run(run, script("run-lock.sh", "beat", run.about.id), timeout=max(5, run.seconds // 5))
+    except DEAD:
+        return False
+    return code == 0
+
+
+def release(run: HostRun, line: str) -> None:
+    """Give the lock back, with a line for the ledger."""
+    try:
+        code, _, wrong = _run(
+            run, script("run-lock.sh", "release", run.about.id, stdin=line + "\n"), timeout=30
+        )
+    except DEAD as error:
+        code, wrong = -1, [str(error)]
+    if code != 0:
+        logger.warning(f"{run.host.print_prefix}the lock is left: {' '.join(wrong)}; it expires by itself")
+
+
+def arm(run: HostRun) -> str:
+    """Have the host record itself and arm its undo; return what went wrong, "" for nothing."""
+    given: dict[str, Any] = {
+        "run": run.record(),
+        "session": run.session,
+        "seconds": run.seconds,
+        "touched": run.touched.sent(),
+        "programs": {name: text(name) for name in {*PROGRAMS, *run.touched.programs()}},
+        "units": {
+            **{path.name: path.read_text(encoding="utf-8") for path in sorted(UNIT_FILES.iterdir())},
+            "hostwright-undo.timer": render("hostwright-undo.timer.j2", seconds=run.seconds) + "\n",
+        },
+    }
+    code, _, wrong = _run(run, script("trial-snapshot.py", stdin=json.dumps(given)))
+    return "" if code == 0 else "\n".join(wrong) or "the host could not be recorded; nothing was changed"
+
+
+def undo(run: HostRun, reason: str) -> None:
+    """Have the host undo this run, and tell what it did; where it cannot be reached it does so by itself."""
+    prefix = run.host.print_prefix
+    logger.error(f"{prefix}not confirmed ({reason}): going back to what worked")
+    began = time.monotonic()
+    command = StringCommand(
+        f"if [ -d {TRIAL} ]; then", script_of_trial("undo", "controller", reason),
+        "; else echo 'the host has gone back already'; fi",
+    )  # fmt: skip
+    try:
+        code, said, wrong = _run(run, command, timeout=UNDO_SECONDS)
+    except DEAD as error:
+        code, said, wrong = -1, [], [str(error) or type(error).__name__]
+    for line in [*said, *wrong]:
+        logger.error(f"{prefix}  {line}")
+    seconds = time.monotonic() - began
+    if code == 0:
+        logger.error(
+            f"{prefix}the host is as it was before this run ({seconds:.1f} s); history.py shows all runs"
+        )
+    elif code == 2:
+        logger.error(f"{prefix}the host is back but NOT healthy: see above; then: deploy.py, or rollback.py")
+    elif said:
+        logger.error(
+            f"{prefix}the host could not go back entirely; it tries again by itself in {run.seconds} s; "
+            "watch it with: journalctl -fu hostwright-undo"
+        )
+    else:
+        logger.error(
+            f"{prefix}the host cannot be reached; it goes back by itself, within {run.seconds} s at most; "
+            "then history.py shows what it did"
+        )
+    release(run, "")
+
+
+def script_of_trial(verb: str, *arguments: str) -> StringCommand:
+    """Build the command that runs a verb of the program that lies on the host while it is on trial."""
+    words = [QuoteString(one) for one in arguments]
+    return StringCommand(f"python3 -I {TRIAL}/trial-undo.py", verb, *words)

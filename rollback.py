@@ -1,0 +1,24 @@
+"""
+Go back to the release that worked before, or to one by id, with the services' configuration of its time.
+
+    pyinfra inventories/staging.py rollback.py
+    pyinfra inventories/staging.py rollback.py --data app=rec_io --data to=3f9c2a71
+
+The way back is on trial like any change: the gates are run on what is restored, and where they fail the host
+returns to where it was. Data does not go back. The next deploy.py takes the host to what is declared again.
+"""
+
+from pyinfra import host
+
+import guard
+from tasks import gates, rollback, trial
+
+settings = guard.settings_of(host)
+chosen = rollback.chosen(settings, host.data.get("app"))
+
+trial.begin(host, settings, {}, verb=guard.verb(), project=guard.PROJECT)
+for app in host.loop(chosen):
+    rollback.back(app=app, to=host.data.get("to"))
+for app in host.loop(chosen):
+    gates.check(app=app)
+trial.confirm()

@@ -1,0 +1,151 @@
+"""What a run may touch on a host: what is saved before its first change, and goes back unless confirmed."""
+
+from __future__ import annotations
+
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pyinfra.api.deploy import deploy
+from pyinfra.api.host import Host
+
+from facts.migrations import Migrations
+from facts.release import Releases
+from facts.swap import SYSCTL_FILE
+from operations import schema, sshd, trial, ufw
+from operations.trial import Touched
+from settings import Settings
+from settings.app import App
+from tasks import release, services
+
+CLUSTERS = "/etc/postgresql/*/*"
+
+
+def begin(host: Host, settings: Settings, made: dict[str, release.Plan], *, verb: str, project: Path) -> None:
+    """Put the run on trial: take the host's lock, and record the host right before the first change."""
+    trial.begin(
+        host,
+        touched=touched(settings, str(host.data.get("ssh_user") or "root")),
+        purpose=f"{verb} ({settings.environment})",
+        releases={
+            app.key: _about(host, app, made[app.key]) for app in settings.all_apps() if app.key in made
+        },
+        seconds=settings.trial.seconds,
+        wait=_seconds(host.data.get("wait")),
+        commit=commit(project),
+    )
+
+
+@deploy("Confirm")
+def confirm() -> None:
+    """The end of the trial: every gate has passed, and a new login gets in."""
+    trial.confirmed(name="Confirm over a new login")
+
+
+def _seconds(given: object) -> int:
+    text = str(given if given is not None else 0)
+    if not text.isdigit():
+        raise trial.TrialError(f"wait is {text!r}; write seconds, such as --data wait=600")
+    return int(text)
+
+
+def _about(host: Host, app: App, plan: release.Plan) -> dict[str, Any]:
+    """Return what the ledger says of a release; refuse one that could not be undone unless that is meant."""
+    found: dict[str, Any] = {
+        "release": plan.release,
+        "digest": plan.archive.digest,
+        "commit": plan.about["commit"],
+    }
+    breaking = plan.about["schema"]["breaking"] if plan.about["schema"] is not None else []
+    if not breaking or app.database is None:
+        return found
+    ledger = host.get_fact(Migrations, database=app.database.database)
+    current = host.get_fact(Releases, app_dir=app.root)["current"]
+    names = [name for name in breaking if name not in {row["name"] for row in ledger}]
+    if names and ledger and current is not None:
+        if not host.data.get("irreversible"):
+            raise trial.TrialError(f"{host.name}: {app.key}: {schema.cannot_be_undone(current, names)}")
+        found["irreversible"] = {"database": app.database.database, "names": names}
+    return found
+
+
+@cache
+def commit(project: Path) -> str | None:
+    """Return the commit of the playbook, with + where it was changed since; None outside git."""
+    head = subprocess.run(
+        ["git", "-C", str(project), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return head.stdout.strip() or None
+
+
+def touched(settings: Settings, login: str) -> Touched:
+    """
+    Return everything that deploy.py may change on a host.
+
+    + settings: of the host
+    + login: user that the run logs in as
+    """
+    found = Touched(
+        swap=settings.swap.path if settings.swap is not None else None,
+        sysctls=["vm.swappiness"] if settings.swap is not None else [],
+        users=[login, *(app.service_user for app in settings.all_apps())],
+        roles=[app.database.role for app in settings.all_apps() if app.database is not None],
+    )
+    found.add([sshd.DROP_IN, SYSCTL_FILE, "/etc/systemd/system/supervisor.service"])
+    found.add([f"{CLUSTERS}/conf.d/90-hostwright.conf"])
+    found.add([f"{CLUSTERS}/{name}" for name in ("postgresql.conf", "pg_hba.conf", "start.conf")], kept=True)
+    found.add([*ufw.FILES, "/etc/fstab", f"~{login}/.ssh/authorized_keys"], kept=True)
+    found.effect(ufw.FILES, "ufw-restore.sh", says="put back the firewall")
+    found.effect([sshd.DROP_IN], "sshd-restore.sh", says="put back the logins of sshd")
+    for app in settings.all_apps():
+        _add(found, app)
+    return found
+
+
+def _add(found: Touched, app: App) -> None:
+    own = f"/etc/systemd/system/{app.key}"
+    wanted = f"/etc/systemd/system/multi-user.target.wants/{app.key}"
+    # Units of services that an earlier or a later release has are among these too.
+    units = [f"{place}{end}" for place in (own, wanted) for end in (".service", "-*.service")]
+    found.add(
+        [
+            f"{app.root}/current",
+            f"{app.root}/previous",
+            app.env_file,
+            *app.secret_paths,
+            *([app.maintenance_flag] if app.maintenance_flag is not None else []),
+            *([app.supervisor_config] if app.supervised else []),
+            *units,
+            f"/etc/logrotate.d/{app.key}",
+            f"/usr/local/bin/{app.key}-restart",
+            f"/usr/local/bin/{app.key}-status",
+        ],
+        scope=app.key,
+    )
+    # Made once and kept: an undo puts back what changed, and throws none away.
+    found.add(
+        [f"{app.secrets_root}/*", *(f"{app.config_root}/{name}" for name in app.config_files)],
+        scope=app.key,
+        kept=True,
+    )
+    found.units |= {unit: {"scope": app.key} for unit in app.units}
+    if app.supervised:
+        found.units[app.unit]["started"] = f"/run/{app.key}.started"
+    found.apps[app.key] = {
+        "root": app.root,
+        "state": _control(app, "state"),
+        "update": update_command(app),
+    }
+
+
+def update_command(app: App) -> list[str]:
+    """Return the program, with its arguments, that brings an app's services to its current release."""
+    return [*_control(app, "update"), str(services.seconds_to_update(app))]
+
+
+def _control(app: App, verb: str) -> list[str]:
+    if app.supervised:
+        return ["supervisor-control.py", verb, app.unit, app.supervisor_config]
+    return ["systemd-control.py", verb, app.key, app.root]
