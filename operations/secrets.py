@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from pydantic import SecretStr
 from pyinfra import host
@@ -99,6 +99,38 @@ def env_file(
         if kind not in ("text", "secret"):
             raise OperationError(f"secrets.env_file: {name} is {kind!r}; write 'text' or 'secret'")
     arguments = (path, user, group, mode, secrets_directory, json.dumps(variables))
+    yield from _written(path, arguments)
+
+
+@operation()
+def json_file(
+    path: str,
+    content: Mapping[str, Any],
+    *,
+    secrets_directory: str,
+    user: str = "root",
+    group: str = "root",
+    mode: str = "0600",
+) -> Generator[StringCommand, None, None]:
+    """
+    Write a JSON file on the host, putting secrets in there, by rename.
+
+    + path: absolute path; the directory must exist
+    + content: the object, with {"secret": name of a secret} in the place of each secret, in order
+    + secrets_directory: where `store` keeps them
+    + user, group: owner, default root
+    + mode: four octal digits as text, default "0600"
+
+    Raises OperationError for a relative path.
+
+    Example: `secrets.json_file(path="/etc/shop/db.json", content={"password": {"secret": "db"}}, ...)`
+    """
+    if not path.startswith("/"):
+        raise OperationError(f"secrets.json_file: path {path!r} is relative; write the absolute path")
+    yield from _written(path, (path, user, group, mode, secrets_directory, json.dumps(dict(content))))
+
+
+def _written(path: str, arguments: tuple[str, ...]) -> Generator[StringCommand, None, None]:
     if host.get_fact(EnvFileState, arguments=arguments) == "same":
         host.noop(f"{path} is already as declared")
         return

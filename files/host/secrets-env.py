@@ -1,9 +1,10 @@
-"""Keep an environment file whose values are partly secrets that only this host knows.
+"""Keep an environment or JSON file whose values are partly secrets that only this host knows.
 
 usage: secrets-env.py check|write PATH USER GROUP MODE SECRETS_DIRECTORY VARIABLES
 
-VARIABLES is JSON: a list of [NAME, "text", VALUE] or [NAME, "secret", SECRET]. `check` prints "same",
-"differs" or "absent"; `write` replaces PATH by rename. Neither ever prints a value.
+VARIABLES is JSON. A list of [NAME, "text", VALUE] or [NAME, "secret", SECRET] makes an environment file; an
+object makes a JSON file, with {"secret": SECRET} in it replaced. `check` prints "same", "differs" or
+"absent"; `write` replaces PATH by rename. Neither ever prints a value.
 """
 
 import grp
@@ -26,13 +27,30 @@ def quoted(value: str) -> str:
     return '"' + re.sub(r'([\\"$`])', r"\\\1", value) + '"'
 
 
-def content(directory: str, variables: list) -> str:
+def secret(directory: str, name: str) -> str:
+    # newline="" here and bytes below: a value may have a carriage return, and keeps it.
+    with open(os.path.join(directory, name), encoding="utf-8", newline="") as file:
+        return file.read().removesuffix("\n")
+
+
+def replaced(directory: str, value: object) -> object:
+    """Return a JSON value with its secrets put in."""
+    if isinstance(value, dict) and value.keys() == {"secret"}:
+        return secret(directory, value["secret"])
+    if isinstance(value, dict):
+        return {key: replaced(directory, one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [replaced(directory, one) for one in value]
+    return value
+
+
+def content(directory: str, variables: "list | dict") -> str:
+    if isinstance(variables, dict):
+        return json.dumps(replaced(directory, variables), indent=2, ensure_ascii=False) + "\n"
     lines = []
     for name, kind, value in variables:
         if kind == "secret":
-            # newline="" here and bytes below: a value may have a carriage return, and keeps it.
-            with open(os.path.join(directory, value), encoding="utf-8", newline="") as file:
-                value = file.read().removesuffix("\n")
+            value = secret(directory, value)
         lines.append(f"{name}={quoted(value)}\n")
     return HEADER + "".join(lines)
 
