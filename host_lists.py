@@ -6,13 +6,13 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from pydantic import ValidationError
 from pyinfra.api.exceptions import PyinfraError
 
-from settings.types import Line, Model, Port
+from settings.types import AsTuple, Line, Model, Port, Slug
 
 WORD = re.compile(
     r"((?P<user>[^@\s]+)@)?(?P<address>[A-Za-z0-9][A-Za-z0-9.-]*|[0-9a-fA-F]*:[0-9a-fA-F:]+)(:(?P<port>[0-9]+))?"
@@ -29,6 +29,7 @@ class ListedHost(Model):
     + user: login, root or one with sudo that asks no password, default root
     + port: of SSH, default 22
     + key: private key file, default what ssh-agent and ~/.ssh offer
+    + groups: files of group_data/ that it gets besides its environment's, default none
     """
 
     name: Line
@@ -36,6 +37,7 @@ class ListedHost(Model):
     user: Line = "root"
     port: Port = 22
     key: Line | None = None
+    groups: Annotated[tuple[Slug, ...], AsTuple] = ()
 
     def as_tuple(self) -> HostTuple:
         """Return the host in the form that pyinfra's inventories take."""
@@ -65,6 +67,28 @@ def listed(inventory: str, environ: Mapping[str, str] = os.environ) -> list[Host
 
     Example: `hosts = guard.hosts(host_lists.listed(__file__), remedy="...")`
     """
+    return [one.as_tuple() for one in _entries(inventory, environ)]
+
+
+def groups(inventory: str, environ: Mapping[str, str] = os.environ) -> dict[str, list[str]]:
+    """
+    Return the groups of an environment's hosts: names of hosts by group. Those of a variable have none.
+
+    + inventory: the inventory's own `__file__`
+    + environ: default this process's environment
+
+    Raises PyinfraError as `listed` does.
+
+    Example: `globals().update(guard.groups(host_lists.groups(__file__)))`
+    """
+    found: dict[str, list[str]] = {}
+    for one in _entries(inventory, environ):
+        for group in one.groups:
+            found.setdefault(group, []).append(one.name)
+    return found
+
+
+def _entries(inventory: str, environ: Mapping[str, str]) -> list[ListedHost]:
     path = Path(inventory).with_suffix(".yaml")
     variable = variable_of(inventory)
     if environ.get(variable):
@@ -85,7 +109,7 @@ def variable_of(inventory: str) -> str:
     return f"HOSTWRIGHT_{Path(inventory).stem.upper().replace('-', '_')}_HOSTS"
 
 
-def _from_word(word: str, variable: str) -> HostTuple:
+def _from_word(word: str, variable: str) -> ListedHost:
     match = WORD.fullmatch(word)
     if match is None:
         raise PyinfraError(f"{variable}: {word!r} is not a host; write [USER@]ADDRESS[:PORT]")
@@ -98,9 +122,9 @@ def _from_word(word: str, variable: str) -> HostTuple:
     return _checked(entry, f"{variable}: {word!r}")
 
 
-def _checked(entry: object, place: str) -> HostTuple:
+def _checked(entry: object, place: str) -> ListedHost:
     try:
-        return ListedHost.model_validate(entry).as_tuple()
+        return ListedHost.model_validate(entry)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "entry"

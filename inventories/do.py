@@ -7,3 +7,5 @@ hosts = guard.hosts(
     host_lists.listed(__file__),
     remedy="List them in inventories/do.yaml (see hosts.example.yaml) or in HOSTWRIGHT_DO_HOSTS",
 )
+# The files of group_data/ that some hosts get besides, such as portfolio.py.
+globals().update(guard.groups(host_lists.groups(__file__)))

@@ -33,24 +33,26 @@ __all__ = [
     "find",
     "heal",
     "hosts",
+    "inventory_groups",
     "inventory_hosts",
     "kill",
     "up",
 ]
 
 
-def up(*names: str, image: str | None = None) -> list[Host]:
+def up(*names: str, image: str | None = None, groups: tuple[str, ...] | None = None) -> list[Host]:
     """
     Bring hosts up at the same time, and return them in the order asked.
 
     + names: one or more host names. + image: "bookworm" (default), "trixie", "jammy" or "noble".
+    + groups: files of group_data/ that they get; default those that they have.
 
     Raises `LabError` for the first that does not come up, after all others did or did not.
 
         web, db = lab.up("web1", "db1", image="trixie")
     """
     with ThreadPoolExecutor(max_workers=max(1, len(names))) as pool:
-        return list(pool.map(lambda name: _lifecycle.up(name, image=image), names))
+        return list(pool.map(lambda name: _lifecycle.up(name, image=image, groups=groups), names))
 
 
 def down(*names: str) -> None:
@@ -80,14 +82,33 @@ def inventory_hosts(*names: str, user: str | None = None) -> list[tuple[str, dic
 
         web = lab.inventory_hosts("web1")
     """
-    names = names or tuple(word for word in os.environ.get("HOSTWRIGHT_LAB_HOSTS", "").split(",") if word)
     user = user or os.environ.get("HOSTWRIGHT_LAB_USER") or "root"
-    up = [host for host in hosts() if host.state != "off" and not host.name.startswith(TESTS)]
-    chosen = [find(name) for name in names] if names else up
+    chosen = _chosen(names)
     for host in chosen:
         if host.state == "off":
             raise LabError(f"'{host.name}' is off; start it with `python -m lab boot {host.name}`")
     return [(host.name, _connection(host, user)) for host in chosen]
+
+
+def inventory_groups(*names: str) -> dict[str, list[str]]:
+    """
+    Return the groups of the hosts that `inventory_hosts` returns: names of hosts by group.
+
+    + names: as there.
+
+        globals().update(lab.inventory_groups())
+    """
+    found: dict[str, list[str]] = {}
+    for host in _chosen(names):
+        for group in host.groups:
+            found.setdefault(group, []).append(host.name)
+    return found
+
+
+def _chosen(names: tuple[str, ...]) -> list[Host]:
+    names = names or tuple(word for word in os.environ.get("HOSTWRIGHT_LAB_HOSTS", "").split(",") if word)
+    up = [host for host in hosts() if host.state != "off" and not host.name.startswith(TESTS)]
+    return [find(name) for name in names] if names else up
 
 
 def _connection(host: Host, user: str) -> dict[str, object]:

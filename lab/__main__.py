@@ -37,7 +37,8 @@ def _up(chosen: argparse.Namespace) -> int:
     machine.need()
     for name in chosen.names:
         state.check_name(name)
-    return _each(chosen.names, lambda name: lifecycle.up(name, image=chosen.image))
+    groups = tuple(dict.fromkeys(chosen.group)) if chosen.group else None
+    return _each(chosen.names, lambda name: lifecycle.up(name, image=chosen.image, groups=groups))
 
 
 def _down(chosen: argparse.Namespace) -> int:
@@ -124,8 +125,13 @@ def _parser() -> argparse.ArgumentParser:
         return command
 
     known = ", ".join(f"{suite.name} ({suite.title})" for suite in images.SUITES.values())
+    up = add("up", _up, "make hosts, or start them again")
+    up.add_argument(
+        "--group", action="append", metavar="GROUP",
+        help="file of group_data/ that they get besides, such as portfolio; repeatable; default as before",
+    )  # fmt: skip
     for command in (
-        add("up", _up, "make hosts, or start them again"),
+        up,
         add("prepare", _prepare, "install what is missing on this machine and build an image", names=None),
     ):
         command.add_argument(

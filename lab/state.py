@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lab import cgroups, places
 from lab.errors import LabError
@@ -27,6 +28,7 @@ class Host:
     + name: as its user calls it; unique in its clone. + image: what it was made from.
     + address, gateway: its own IPv4 address, and this machine's on the same cable.
     + ready: it came up once; not so, it is half-made. + cut: its network is cut on purpose.
+    + groups: files of group_data/ that it gets besides the lab's own.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Host:
     gateway: str = ""
     ready: bool = False
     cut: bool = False
+    groups: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -99,12 +102,13 @@ class Host:
         aside.rename(self.directory / "host.json")
         return self
 
-    def with_(self, *, cut: bool | None = None, ready: bool | None = None) -> Host:
+    def with_(
+        self, *, cut: bool | None = None, ready: bool | None = None, groups: tuple[str, ...] | None = None
+    ) -> Host:
         """Return the host with a changed mark, and write it down."""
-        changed = dataclasses.replace(
-            self, cut=self.cut if cut is None else cut, ready=self.ready if ready is None else ready
-        )
-        return changed.save()
+        changes = {"cut": cut, "ready": ready, "groups": groups}
+        given: dict[str, Any] = {key: value for key, value in changes.items() if value is not None}
+        return dataclasses.replace(self, **given).save()
 
 
 def machine_id(directory: Path) -> str:
@@ -151,7 +155,7 @@ def load(name: str) -> Host | None:
         raise LabError(
             f"{places.state()} belongs to another user; use sudo, or HOSTWRIGHT_LAB_STATE"
         ) from None
-    return Host(**{**values, "directory": directory})
+    return Host(**{**values, "directory": directory, "groups": tuple(values.get("groups", ()))})
 
 
 def load_all() -> list[Host]:

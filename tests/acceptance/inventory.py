@@ -11,7 +11,9 @@ from typing import Any
 
 import settings
 from settings import Settings
-from settings.app import App, ServiceSettings
+from settings.app import App
+from settings.groups import apps_declared
+from settings.service import ServiceSettings
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 PYINFRA = Path(sys.executable).with_name("pyinfra")
@@ -35,6 +37,11 @@ class Service:
     def variables(self) -> dict[str, str]:
         """The variables of this service alone."""
         return dict(self.settings.variables)
+
+    @property
+    def supervised(self) -> bool:
+        """Whether a supervisor runs it."""
+        return self.app.supervised
 
     @property
     def port(self) -> int | None:
@@ -136,7 +143,7 @@ def read(inventory: str, limit: str | None = None) -> list[DeclaredHost]:
 
 
 def _host(label: str, data: dict[str, Any], inventory: str) -> DeclaredHost:
-    loaded = settings.load(data, f"{inventory}, host {label}")
+    loaded = settings.load(data, f"{inventory}, host {label}", elsewhere=apps_declared(PROJECT))
     expected = Path(inventory).stem
     if loaded.environment != expected:
         raise InventoryError(

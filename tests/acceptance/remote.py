@@ -142,6 +142,14 @@ class Remote:
             raise AssertionError(f"{env_file} has no usable {variable}: {done.stderr.strip()}")
         return Secret(done.stdout)
 
+    def secret_in(self, path: str, *keys: str) -> Secret:
+        """Return one value of a JSON file."""
+        about = json.dumps([path, keys])
+        done = self.run("python3", "-I", "-", about, stdin=_program("one_value.py"))
+        if done.returncode != 0:
+            raise AssertionError(f"{path} has no usable {'.'.join(keys)}")
+        return Secret(done.stdout)
+
     @contextmanager
     def tunnel(self, address: str, port: int) -> Iterator[int]:
         """Forward a free port of this machine to an address as the host sees it; give that port."""

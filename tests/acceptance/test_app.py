@@ -37,9 +37,11 @@ def test_code_belongs_to_root(declared: DeclaredHost, app: App, view: HostView) 
     assert found[app.root] == ["directory", *root, "0755"]
     assert found[f"{app.root}/releases"] == ["directory", *root, "0755"]
     assert found[f"{app.root}/venvs"] == ["directory", *root, "0755"]
+    assert found[f"{app.root}/parts"] == ["directory", *root, "0755"]
     assert found[app.shared_root] == ["directory", *root, "0755"]
-    assert found[f"/etc/systemd/system/{app.unit}"] == ["file", *root, "0644"]
-    assert found[f"/etc/logrotate.d/{app.key}"] == ["file", *root, "0644"]
+    for unit in app.units:
+        assert found[f"/etc/systemd/system/{unit}"] == ["file", *root, "0644"]
+    assert found[f"/etc/logrotate.d/{app.key}"] == (["file", *root, "0644"] if app.supervised else None)
     assert found[f"/usr/local/bin/{app.key}-restart"] == ["file", *root, "0755"]
     current = found[f"{app.root}/current"]
     assert current is not None
@@ -48,7 +50,10 @@ def test_code_belongs_to_root(declared: DeclaredHost, app: App, view: HostView) 
 
 def test_service_user_cannot_change_the_code(declared: DeclaredHost, app: App, remote: Remote) -> None:
     """Nothing in the releases and virtual environments can be changed by the user that runs them."""
-    about = {"user": app.service_user, "places": [f"{app.root}/releases", f"{app.root}/venvs"]}
+    about = {
+        "user": app.service_user,
+        "places": [f"{app.root}/releases", f"{app.root}/parts", f"{app.root}/venvs"],
+    }
     found = remote.look("writable.py", about)
     assert found["count"] > 0
     assert found["found"] == []
@@ -77,8 +82,8 @@ def test_secrets_are_nowhere_else(declared: DeclaredHost, app: App, remote: Remo
     if not app.secrets:
         pytest.skip(f"{app.key} declares no secrets")
     about = {
-        "env_file": app.env_file, "secrets_root": app.secrets_root, "secrets": list(app.secrets),
-        "places": SEARCHED,
+        "allowed": [app.env_file, *app.secret_paths], "places": SEARCHED,
+        "secrets_root": app.secrets_root, "secrets": list(app.secrets),
     }  # fmt: skip
     assert remote.look("leaks.py", about)["found"] == []
 
@@ -101,6 +106,20 @@ def test_env_example_names_the_same(declared: DeclaredHost, app: App, remote: Re
     assert sorted(ASSIGNMENT.findall(done.stdout)) == sorted(app.variables)
 
 
+def test_secret_files(declared: DeclaredHost, app: App, view: HostView, remote: Remote) -> None:
+    """The app's JSON files are the service user's alone, and hold what is declared, secrets put in."""
+    if not app.secret_files:
+        pytest.skip(f"{app.key} declares nothing under 'secret_files'")
+    wanted = ["file", app.service_user, app.service_user, "0600"]
+    found = view.places(app)
+    assert {path: found[path] for path in app.secret_paths} == dict.fromkeys(app.secret_paths, wanted)
+    about = {
+        "secrets_root": app.secrets_root,
+        "files": {f"{app.config_root}/{path}": one.content for path, one in app.secret_files.items()},
+    }
+    assert remote.look("json_files.py", about)["different"] == []
+
+
 def test_config_files(declared: DeclaredHost, app: App, view: HostView) -> None:
     """The app's configuration files are there, readable by the service user and not writable by it."""
     found = view.places(app)
@@ -111,10 +130,14 @@ def test_config_files(declared: DeclaredHost, app: App, view: HostView) -> None:
 
 
 def test_releases_are_within_the_limit(declared: DeclaredHost, app: App, remote: Remote) -> None:
-    """No more releases than declared are kept beside the current one."""
+    """No more releases than declared are kept beside the current one, but for those that parts lie in."""
     done = remote.run("ls", f"{app.root}/releases")
     assert done.returncode == 0, done.stderr
-    assert 1 <= len(done.stdout.split()) <= app.keep_releases + 1
+    parts = remote.run("find", f"{app.root}/parts", "-type", "l", "-printf", "%l\n")
+    assert parts.returncode == 0, parts.stderr
+    held = {line.rpartition("/")[2] for line in parts.stdout.splitlines()}
+    assert done.stdout.split()
+    assert len({*done.stdout.split()} - held) <= app.keep_releases + 1
 
 
 def test_data_files_are_being_produced(declared: DeclaredHost, app: App, remote: Remote) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
 
 from settings import SecretReference, Settings
-from settings.app import App, DatabaseSettings
+from settings.app import App
+from settings.service import DatabaseSettings
 from tests.acceptance.inventory import DeclaredHost
 from tests.acceptance.remote import Host, Remote, Secret
 from tests.acceptance.values import same
@@ -145,12 +147,24 @@ def way_in(remote: Remote, app: App, settings: Settings) -> Iterator[dict[str, o
 
 @pytest.fixture
 def password(remote: Remote, app: App) -> Secret:
-    """The app's own password, from its environment file; never shown."""
+    """The app's own password, from where it reads it; never shown."""
     assert app.database is not None
     for key, value in app.variables.items():
         if isinstance(value, SecretReference) and value.secret == app.database.password:
             return remote.secret(app.env_file, key)
-    pytest.skip(f"no variable of {app.key} holds the secret {app.database.password}")
+    for path, file in app.secret_files.items():
+        for keys in _keys_of(file.content, app.database.password):
+            return remote.secret_in(f"{app.config_root}/{path}", *keys)
+    pytest.skip(f"no variable and no file of {app.key} holds the secret {app.database.password}")
+
+
+def _keys_of(content: dict[str, Any], secret: str) -> Iterator[list[str]]:
+    """Find where in a JSON file a secret is."""
+    for key, value in content.items():
+        if value == {"secret": secret}:
+            yield [key]
+        elif isinstance(value, dict):
+            yield from ([key, *inner] for inner in _keys_of(value, secret))
 
 
 def _connect(way_in: dict[str, object], password: Secret) -> psycopg.Connection[tuple[object, ...]]:
@@ -178,7 +192,39 @@ def test_app_credentials_work(
         ).fetchone()
         connection.rollback()
     assert own is not None
-    assert app.migrate is None or int(str(own[0])) > 0, "the app's migrations left no table"
+    migrates = app.migrate is not None or app.migrations is not None
+    assert not migrates or int(str(own[0])) > 0, "the app's migrations left no table"
+
+
+@pytest.mark.only("database")
+def test_declared_tables_are_there(
+    declared: DeclaredHost, app: App, database: DatabaseSettings, remote: Remote
+) -> None:
+    """Every declared table is in schema public, and the app's role owns it."""
+    if not database.tables:
+        pytest.skip(f"{app.key} declares no tables under database.tables")
+    owners = remote.sql(
+        "SELECT coalesce(json_object_agg(tablename, tableowner), '{}') FROM pg_tables "
+        "WHERE schemaname = 'public'",
+        database.database,
+    )
+    wanted = dict.fromkeys(database.tables, database.role)
+    assert {table: owners.get(table) for table in database.tables} == wanted
+
+
+@pytest.mark.only("migrations")
+def test_migrations_are_applied(
+    declared: DeclaredHost, app: App, database: DatabaseSettings, remote: Remote
+) -> None:
+    """Every migration of the current release is in the database's ledger, with the checksum of its file."""
+    done = remote.run("sh", "-c", f"cd {app.root}/current/{app.migrations} && sha256sum -- *.sql")
+    assert done.returncode == 0, done.stderr
+    files = {name.removesuffix(".sql"): digest for digest, name in map(str.split, done.stdout.splitlines())}
+    ledger = remote.sql(
+        "SELECT coalesce(json_object_agg(name, sha256), '{}') FROM schema_migrations", database.database
+    )
+    assert files
+    assert {name: ledger.get(name) for name in files} == files
 
 
 @pytest.mark.only("database")

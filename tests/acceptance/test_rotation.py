@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
+
 from settings.app import App
 from tests.acceptance.inventory import DeclaredHost, Service
 from tests.acceptance.remote import Remote
 from tests.acceptance.view import HostView
+
+# What systemd runs logs to the journal, which turns itself over.
+pytestmark = pytest.mark.only("supervised")
 
 
 def test_logrotate_keeps_what_is_declared(declared: DeclaredHost, app: App, remote: Remote) -> None:

@@ -16,18 +16,35 @@ PAGE_SECONDS = 5
 
 
 def test_unit_is_active_and_starts_at_boot(declared: DeclaredHost, app: App, view: HostView) -> None:
-    """The app's unit runs as the service user, comes back at boot, and is the one that its file describes."""
-    unit = view.processes(app)["unit"]
-    assert (unit["ActiveState"], unit["UnitFileState"]) == ("active", "enabled")
-    assert unit["User"] == app.service_user
-    assert unit["NeedDaemonReload"] == "no"
+    """The app's units run as the service user, come back at boot, and are those that their files describe."""
+    units = view.processes(app)["units"]
+    assert sorted(units) == sorted(app.units)
+    for unit in units.values():
+        assert (unit["ActiveState"], unit["UnitFileState"]) == ("active", "enabled")
+        assert unit["User"] == app.service_user
+        assert unit["NeedDaemonReload"] == "no"
 
 
+def test_no_other_units(declared: DeclaredHost, app: App, view: HostView) -> None:
+    """No unit of a service that is no longer declared is left."""
+    assert view.processes(app)["own_units"] == ([] if app.supervised else sorted(app.units))
+
+
+@pytest.mark.only("supervised")
 def test_supervisor_runs_the_declared_services(declared: DeclaredHost, app: App, view: HostView) -> None:
     """Supervisor knows exactly the declared services."""
     assert sorted(view.processes(app)["services"]) == sorted(app.services)
 
 
+def test_status_command_says_running(declared: DeclaredHost, app: App, remote: Remote) -> None:
+    """What a person would type at night shows everything RUNNING."""
+    done = remote.run(f"/usr/local/bin/{app.key}-status")
+    assert done.returncode == 0, done.stdout
+    states = {line.split()[0]: line.split()[1] for line in done.stdout.splitlines()[:-1]}
+    assert states == dict.fromkeys(app.services, "RUNNING")
+
+
+@pytest.mark.only("supervised")
 def test_supervisorctl_says_running(declared: DeclaredHost, app: App, remote: Remote) -> None:
     """What a person would type, with the configuration's absolute path, shows everything RUNNING."""
     done = remote.run("supervisorctl", "-c", app.supervisor_config, "status")
@@ -39,13 +56,14 @@ def test_supervisorctl_says_running(declared: DeclaredHost, app: App, remote: Re
 def test_nothing_of_the_app_runs_as_root(declared: DeclaredHost, app: App, view: HostView) -> None:
     """Every process of the app, supervisor included, is the service user's and has no privilege."""
     found = view.processes(app)
-    assert found["processes"], f"{app.unit} has no process"
+    assert found["processes"], f"{', '.join(app.units)}: no process"
     wrong = [f"{one['pid']} {one['command']}: {', '.join(one['users'])}" for one in found["processes"]
              if one["users"] != [app.service_user] or int(one["capabilities"], 16) != 0]  # fmt: skip
     strangers = [f"{one['pid']} {one['command']}: {', '.join(one['users'])}" for one in found["strangers"]]
     assert (wrong, strangers) == ([], [])
 
 
+@pytest.mark.only("supervised")
 def test_socket_is_private(declared: DeclaredHost, app: App, view: HostView) -> None:
     """Only root and the service user give orders to the app's supervisor."""
     socket = view.places(app)[f"/run/{app.key}/supervisor.sock"]
@@ -57,11 +75,10 @@ def test_socket_is_private(declared: DeclaredHost, app: App, view: HostView) -> 
 def test_service_runs_the_current_release(
     declared: DeclaredHost, app: App, service: Service, view: HostView
 ) -> None:
-    """The process stands in the current release: the code that was deployed is the code that runs."""
-    found = view.processes(app)
-    process = found["services"][service.key]["process"]
-    assert process is not None, found["services"][service.key]["why"]
-    assert process["cwd"] == found["current"]
+    """The process stands in its part of the current release: the code that was deployed is what runs."""
+    found = view.processes(app)["services"][service.key]
+    assert found["process"] is not None, found["why"]
+    assert found["process"]["cwd"] == found["stands"]
 
 
 def test_service_has_the_declared_variables(
@@ -107,8 +124,11 @@ def test_page_contains(declared: DeclaredHost, app: App, service: Service, view:
 def test_log_has_no_errors(declared: DeclaredHost, app: App, service: Service, view: HostView) -> None:
     """The service wrote to its log, and no line of error since its process began."""
     found = view.logs(app)[service.key]
-    assert found, "it has no log file"
-    assert all(path.startswith(f"{app.log_root}/") for path in found)
+    assert found, "it has no log"
+    if app.supervised:
+        assert all(path.startswith(f"{app.log_root}/") for path in found)
+    else:
+        assert found["journal"]["bytes"] > 0, "it said nothing since it was started"
     assert [line for log in found.values() for line in log["lines"]] == []
 
 

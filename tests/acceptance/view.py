@@ -56,26 +56,26 @@ class HostView:
 
     def first(self, app: App) -> Any:
         """Return the services' processes as they were when the run began."""
-        return self._once("first", app.key, lambda: self.remote.look("pids.py", app.key))
+        return self._once("first", app.key, lambda: self.remote.look("pids.py", whose(app)))
 
     def settled(self, app: App, seconds: float) -> Any:
         """Return the services' processes as they are, this many seconds or more after the run began."""
 
         def look() -> Any:
             time.sleep(max(0.0, self._began + seconds - time.monotonic()))
-            return self.remote.look("pids.py", app.key)
+            return self.remote.look("pids.py", whose(app))
 
         return self._once("settled", app.key, look)
 
     def processes(self, app: App) -> Any:
         """Return the app's processes, unit and services."""
-        about = {"app": app.key, "user": app.service_user, "root": app.root}
+        about = {**whose(app), "user": app.service_user, "root": app.root}
         return self._once("processes", app.key, lambda: self.remote.look("processes.py", about))
 
     def environment(self, app: App) -> Any:
         """Return how the app's variables differ from what is declared; no value leaves the host."""
         about = {
-            "app": app.key,
+            **whose(app),
             "env_file": app.env_file,
             "secrets_root": app.secrets_root,
             "prefix": app.prefix,
@@ -91,10 +91,11 @@ class HostView:
         """Return kind, owner, group and mode of every place of the app."""
         paths = [
             app.root, f"{app.root}/releases", f"{app.root}/venvs", f"{app.root}/current",
-            app.shared_root, *(f"{app.shared_root}/{path}" for path in app.shared), app.config_root,
-            app.secrets_root, *(f"{app.secrets_root}/{key}" for key in app.secrets), app.env_file,
-            app.supervisor_config, *(f"{app.config_root}/{path}" for path in app.config_files),
-            f"/etc/systemd/system/{app.unit}", f"/etc/logrotate.d/{app.key}",
+            f"{app.root}/parts", app.shared_root, *(f"{app.shared_root}/{path}" for path in app.shared),
+            app.config_root, app.secrets_root, *(f"{app.secrets_root}/{key}" for key in app.secrets),
+            app.env_file, app.supervisor_config, *(f"{app.config_root}/{path}" for path in app.config_files),
+            *(f"/etc/systemd/system/{unit}" for unit in app.units), f"/etc/logrotate.d/{app.key}",
+            *app.secret_paths,
             f"/usr/local/bin/{app.key}-restart", f"/run/{app.key}/supervisor.sock",
         ]  # fmt: skip
         found: dict[str, list[str] | None] = self._once(
@@ -128,7 +129,7 @@ class HostView:
 
     def logs(self, app: App) -> Any:
         """Return the lines of error of each service since it began."""
-        about = {"app": app.key, "patterns": ERROR_PATTERNS}
+        about = {**whose(app), "patterns": ERROR_PATTERNS}
         return self._once("logs", app.key, lambda: self.remote.look("logs.py", about))
 
     def packages(self) -> set[str]:
@@ -206,12 +207,12 @@ class HostView:
         def look() -> dict[str, Any]:
             places = [app.config_root, f"{app.root}/current"]
             before = self.remote.look("digests.py", places)
-            pids = self.remote.look("pids.py", app.key)
+            pids = self.remote.look("pids.py", whose(app))
             done = self.remote.run(f"/usr/local/bin/{app.key}-restart")
             return {
                 "rc": done.returncode,
                 "said": f"{done.stdout}\n{done.stderr}".strip(),
-                "pids": (pids, self.remote.look("pids.py", app.key)),
+                "pids": (pids, self.remote.look("pids.py", whose(app))),
                 "pages": self._well_again(app),
                 "files": (before, self.remote.look("digests.py", places)),
             }
@@ -232,6 +233,12 @@ class HostView:
         if isinstance(found, AssertionError):
             raise AssertionError(str(found))
         return found
+
+
+def whose(app: App) -> dict[str, Any]:
+    """Return what the programs of `host/` ask of an app: its name, and its units where systemd runs it."""
+    units = None if app.supervised else {label: app.service_unit(label) for label in app.services}
+    return {"app": app.key, "units": units}
 
 
 def listener(line: str) -> tuple[str, str, int, str]:

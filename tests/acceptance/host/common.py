@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 import xmlrpc.client
 
 ABOUT = json.loads(sys.argv[1])
@@ -38,6 +39,31 @@ def supervisor(app):
         return {info["name"]: info for info in proxy.supervisor.getAllProcessInfo()}
     except (OSError, xmlrpc.client.Error) as error:
         sys.exit(f"the supervisor of {app} does not answer on {path}: {error}")
+
+
+def services(about):
+    """Return state, process and logs of the app's services by name, whoever runs them; ABOUT: app, units."""
+    if about["units"] is None:
+        return {name: {**info, "since": info["start"]} for name, info in supervisor(about["app"]).items()}
+    return {name: of_unit(unit) for name, unit in about["units"].items()}
+
+
+def of_unit(unit):
+    """Return of a service that is a unit what a supervisor would say of it."""
+    wanted = ("ActiveState", "SubState", "MainPID", "Result", "ExecMainStartTimestampMonotonic")
+    found = show(unit, *wanted)
+    well = found["ActiveState"] == "active" and found["SubState"] == "running"
+    since = int(found["ExecMainStartTimestampMonotonic"] or 0)
+    return {
+        "statename": "RUNNING" if well else found["SubState"].upper(),
+        "pid": int(found["MainPID"]),
+        "since": since,
+        "start": time.time() - (time.clock_gettime(time.CLOCK_MONOTONIC) - since / 1e6),
+        "spawnerr": "",
+        "description": f"{found['ActiveState']}, {found['Result']}",
+        "stdout_logfile": None,
+        "stderr_logfile": None,
+    }
 
 
 def show(unit, *properties):

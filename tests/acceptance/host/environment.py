@@ -1,10 +1,10 @@
 # An app's variables: in its environment file and in its running processes; no value leaves the host.
-# ABOUT: app, env_file, secrets_root, prefix, variables {name: {"text": ...} or {"secret": ...}},
+# ABOUT: app, units, env_file, secrets_root, prefix, variables {name: {"text": ...} or {"secret": ...}},
 # services {name: {variable: text}}.
 # mypy: ignore-errors
 import os
 
-from tests.acceptance.host.common import ABOUT, answer, env_file, secret_file, supervisor
+from tests.acceptance.host.common import ABOUT, answer, env_file, secret_file, services
 
 
 def expected(extra):
@@ -42,9 +42,9 @@ def of_service(pid, extra):
 
 def pids():
     """Return the services' processes; without a supervisor there are none, and the file still counts."""
-    if not os.path.exists(f"/run/{ABOUT['app']}/supervisor.sock"):
+    if ABOUT["units"] is None and not os.path.exists(f"/run/{ABOUT['app']}/supervisor.sock"):
         return {}
-    return {name: info["pid"] for name, info in supervisor(ABOUT["app"]).items()}
+    return {name: info["pid"] for name, info in services(ABOUT).items()}
 
 
 now = pids()

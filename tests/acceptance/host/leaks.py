@@ -1,5 +1,5 @@
-# Files and command lines that hold a secret of the app, other than the two places made for it.
-# ABOUT: env_file, secrets_root, secrets [names], places [directories].
+# Files and command lines that hold a secret of the app, other than the places made for it.
+# ABOUT: allowed [files], secrets_root, secrets [names], places [directories].
 # mypy: ignore-errors
 import mmap
 import os
@@ -31,7 +31,7 @@ def in_files(values):
     for place in ABOUT["places"]:
         for path in files(place):
             try:
-                if path != ABOUT["env_file"] and holds(path, values):
+                if path not in ABOUT["allowed"] and holds(path, values):
                     found.append(path)
             except (OSError, ValueError):
                 continue  # it went away, or became empty, meanwhile

@@ -1,10 +1,11 @@
-# Lines of error that each service wrote since its process began. ABOUT: app, patterns, root of the logs.
+# Lines of error that each service wrote since its process began. ABOUT: app, units, patterns.
 # mypy: ignore-errors
 import os
 import re
+import subprocess
 from datetime import datetime
 
-from tests.acceptance.host.common import ABOUT, answer, supervisor
+from tests.acceptance.host.common import ABOUT, answer, services, show
 
 STAMP = re.compile(rb"^\[?(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,]\d+)?(Z|[+-]\d\d:?\d\d)?")
 ERROR = re.compile("|".join(ABOUT["patterns"]).encode())
@@ -38,13 +39,23 @@ def errors(path, since):
     return {"count": count, "lines": found, "bytes": os.path.getsize(path)}
 
 
-answer(
-    {
-        name: {
-            path: errors(path, info["start"])
-            for path in dict.fromkeys([info["stdout_logfile"], info["stderr_logfile"]])
-            if path and os.path.exists(path)
-        }
-        for name, info in supervisor(ABOUT["app"]).items()
+def in_journal(unit):
+    """Return what a unit's own processes said since it was started."""
+    run = show(unit, "InvocationID")["InvocationID"]
+    words = ["journalctl", "--quiet", "--no-pager", "--output=cat", f"_SYSTEMD_INVOCATION_ID={run}"]
+    said = subprocess.run(words, capture_output=True, check=True).stdout
+    lines = [line.decode("utf-8", "replace")[:200] for line in said.splitlines() if ERROR.search(line)]
+    return {"count": len(lines), "lines": lines[:SHOWN], "bytes": len(said)}
+
+
+def logs_of(name, info):
+    if ABOUT["units"] is not None:
+        return {"journal": in_journal(ABOUT["units"][name])}
+    return {
+        path: errors(path, info["start"])
+        for path in dict.fromkeys([info["stdout_logfile"], info["stderr_logfile"]])
+        if path and os.path.exists(path)
     }
-)
+
+
+answer({name: logs_of(name, info) for name, info in services(ABOUT).items()})

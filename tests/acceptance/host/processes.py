@@ -1,11 +1,11 @@
-# The processes of one app and its unit. ABOUT: app, user, root.
+# The processes of one app and its units. ABOUT: app, units, user, root.
 # mypy: ignore-errors
 import os
 import pwd
 
-from tests.acceptance.host.common import ABOUT, answer, show, supervisor
+from tests.acceptance.host.common import ABOUT, answer, services, show
 
-UNIT = ABOUT["app"] + ".service"
+UNITS = [ABOUT["app"] + ".service"] if ABOUT["units"] is None else [*ABOUT["units"].values()]
 
 
 def user_name(uid):
@@ -30,7 +30,7 @@ def process(pid):
     users = sorted({user_name(int(uid)) for uid in status["Uid"].split()})
     return {
         "pid": int(pid), "parent": int(status["PPid"]), "users": users, "command": " ".join(argv[:4]).strip(),
-        "argv": argv[:2], "cwd": cwd, "exe": exe, "in_unit": f"/{UNIT}" in cgroup,
+        "argv": argv[:2], "cwd": cwd, "exe": exe, "in_unit": any(f"/{unit}" in cgroup for unit in UNITS),
         "capabilities": status["CapEff"],
     }  # fmt: skip
 
@@ -74,15 +74,37 @@ def strangers(found):
     ]
 
 
-unit = show(UNIT, "ActiveState", "SubState", "UnitFileState", "MainPID", "User", "NeedDaemonReload")
+def stands(name):
+    """Return where a service of the current release is to stand, its part's link followed."""
+    where, key = f"supervisor/{name}.conf", "directory ="
+    if ABOUT["units"] is not None:
+        where, key = f"systemd/{ABOUT['units'][name]}", "WorkingDirectory="
+    with open(f"{ABOUT['root']}/current/{where}", encoding="utf-8") as file:
+        found = [line.split("=", 1)[1].strip() for line in file if line.startswith(key)]
+    return os.path.realpath(found[0]) if found else None
+
+
+def own_units():
+    """Return the units of this host that say they are the app's."""
+    places = ["/etc/systemd/system/" + name for name in os.listdir("/etc/systemd/system")]
+    marked = []
+    for path in places:
+        if path.endswith(".service") and os.path.isfile(path):
+            with open(path, encoding="utf-8", errors="replace") as file:
+                marked += [os.path.basename(path)] * (f"App={ABOUT['app']}\n" in file)
+    return sorted(marked)
+
+
+KEYS = ("ActiveState", "SubState", "UnitFileState", "MainPID", "User", "NeedDaemonReload")
+units = {unit: show(unit, *KEYS) for unit in UNITS}
 found = everything()
-main_pid = int(unit["MainPID"])
-if main_pid:
-    mark_descendants(main_pid, found)
-services = supervisor(ABOUT["app"])
+for main_pid in (int(unit["MainPID"]) for unit in units.values()):
+    if main_pid:
+        mark_descendants(main_pid, found)
 answer(
     {
-        "unit": unit,
+        "units": units,
+        "own_units": own_units(),
         "services": {
             name: {
                 "state": info["statename"],
@@ -90,11 +112,11 @@ answer(
                 "why": info["spawnerr"] or info["description"],
                 "process": found.get(info["pid"]),
                 "logs": [info["stdout_logfile"], info["stderr_logfile"]],
+                "stands": stands(name),
             }
-            for name, info in services.items()
+            for name, info in services(ABOUT).items()
         },
         "processes": [one for one in found.values() if one["in_unit"]],
         "strangers": strangers(found),
-        "current": os.path.realpath(ABOUT["root"] + "/current"),
     }
 )
