@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 from operations import venv
 from settings.app import App
+from settings.secret_files import keys_of
 
 ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=", re.MULTILINE)
 
@@ -34,7 +36,7 @@ def findings(app: App, project: Path) -> list[str]:
     else:
         wrong = venv.findings(requirements.read_text(encoding="utf-8"))
         found += [f"{place}.requirements: {app.requirements}: {finding}" for finding in wrong[:3]]
-    return found + _env_example(app, source, place)
+    return found + _env_example(app, source, place) + _secret_examples(app, source, place)
 
 
 def _env_example(app: App, source: Path, place: str) -> list[str]:
@@ -55,3 +57,32 @@ def _env_example(app: App, source: Path, place: str) -> list[str]:
             for name in sorted(declared - named)
         ),
     ]
+
+
+def _secret_examples(app: App, source: Path, place: str) -> list[str]:
+    found = []
+    for label, file in app.secret_files.items():
+        if file.example is None:
+            continue
+        where, path = f"{place}.secret_files.{label}", f"{app.source}/{file.example}"
+        try:
+            example = json.loads((source / file.example).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            found.append(f"{where}.example: {path} does not exist; make it, or set None")
+            continue
+        except ValueError as error:
+            found.append(f"{where}.example: {path} is not JSON: {error}")
+            continue
+        if not isinstance(example, dict):
+            found.append(f"{where}.example: {path} must hold one JSON object")
+            continue
+        named, declared = keys_of(example), keys_of(file.content)
+        found += [
+            f"{where}: {key} is in {file.example} but not declared; declare it"
+            for key in sorted(named - declared)
+        ]
+        found += [
+            f"{where}: {key} is declared but not in {file.example}; add it there"
+            for key in sorted(declared - named)
+        ]
+    return found

@@ -3,15 +3,20 @@ Take every host of an inventory to its declared state.
 
     pyinfra inventories/staging.py deploy.py
 
-What is declared is in group_data/; a second run changes nothing.
+What is declared is in group_data/; a second run changes nothing. What changes is on trial: the host records
+itself first, and goes back by itself unless every gate passes and a new login confirms.
 """
 
 from pyinfra import host
 
 import guard
-from tasks import database, machine, release, services
+from tasks import database, gates, machine, maintenance, release, services, trial
 
 settings = guard.settings_of(host)
+made = {app.key: guard.release_plan(app, settings) for app in settings.all_apps()}
+
+machine.python()
+trial.begin(host, settings, made, verb=guard.verb(), project=guard.PROJECT)
 
 # The machine.
 machine.install(settings=settings)
@@ -24,11 +29,18 @@ database.server(settings=settings)
 
 # Each app: what it may read and write, its database, its release, and its services.
 for app in host.loop(settings.all_apps()):
-    made = release.plan(app, guard.PROJECT)
     release.places(app=app)
     release.keep_secrets(app=app, project=guard.PROJECT)
     database.apply(app=app, cluster=settings.postgresql.cluster)
-    release.apply(app=app, made=made)
+    release.apply(app=app, made=made[app.key], cluster=settings.postgresql.cluster)
     services.apply(app=app)
     services.logs(app=app)
+    maintenance.leave(app=app)
+
+# What all of it must be able to do, and the end of the trial.
+for app in host.loop(settings.all_apps()):
+    gates.check(app=app)
+trial.confirm()
+
+for app in host.loop(settings.all_apps()):
     release.prune(app=app)

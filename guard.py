@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import signal
+import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,20 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra.context import ctx_state
 
 import app_source
+from connection import WithoutDelay
 from settings import Settings, load
+from settings.app import App
+from settings.groups import apps_declared
 from settings.secret_values import given
 from tasks import release
 
 PROJECT = Path(__file__).resolve().parent
+# Verbs that work with what is on the hosts: at night they must not ask for code or a secret.
+WITHOUT_CODE = {"drill.py", "history.py", "rollback.py"}
+# Files of group_data/ that every host, or every host of one inventory, gets without asking.
+RESERVED_GROUPS = {"all", *(path.stem for path in (PROJECT / "inventories").glob("*.py"))}
 _installed = False
+_verb = ""
 
 
 class GuardError(PyinfraError):
@@ -36,12 +46,18 @@ def install() -> None:
 
     Raises GuardError for what is wrong with the command line.
     """
-    global _installed
+    global _installed, _verb
     _installed = True
     # pyinfra says what went wrong; gevent would print a traceback above it.
     Hub.NOT_ERROR = (*Hub.NOT_ERROR, PyinfraError)
     context = click.get_current_context(silent=True)
     parameters = context.params if context is not None else {}
+    _verb = " ".join(Path(str(word)).name for word in parameters.get("operations") or ())
+    if context is not None:
+        # pyinfra exits with 0 when it is interrupted, and not at all in order when it is terminated: then
+        # nothing would be undone before the host's own timer ends.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _stop)
     _check_command_line(parameters)
     state = ctx_state.get()
     original = state.init
@@ -50,8 +66,36 @@ def install() -> None:
         hosts = list(inventory) if initial_limit is None else initial_limit
         check_inventory(str(parameters.get("inventory", "")), hosts, _runs_a_verb(parameters))
         original(inventory, config, initial_limit)
+        state.add_callback_handler(WithoutDelay())
 
     state.init = init
+
+
+def _stop(number: int, _frame: object) -> None:
+    click.echo(f"stopped by {signal.Signals(number).name}", err=True)
+    signal.signal(number, _stop_again)
+    state = ctx_state.get() if ctx_state.isset() else None
+    if state is not None and state.initialised and state.pool is not None:
+        # What is under way holds the places that the way out needs; its commands are ended on the hosts.
+        state.pool.kill(block=False)
+    sys.exit(128 + number)
+
+
+def _stop_again(number: int, _frame: object) -> None:
+    # What was changed is just being undone, over connections that the end of this program would close.
+    click.echo(
+        "a moment: what is not confirmed is being undone; once more leaves that to the hosts", err=True
+    )
+    signal.signal(number, signal.SIG_DFL)
+
+
+def verb() -> str:
+    """Return what this run was asked to do, such as "deploy.py"."""
+    return _verb
+
+
+def _reads_code() -> bool:
+    return not _verb or not {*_verb.split()} <= WITHOUT_CODE
 
 
 def _runs_a_verb(parameters: dict[str, Any]) -> bool:
@@ -86,6 +130,26 @@ def hosts(found: Iterable[Any], *, remedy: str) -> list[Any]:
     if not result:
         raise GuardError(f"the inventory has no hosts. {remedy}")
     return result
+
+
+def groups(found: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """
+    Return an inventory's groups, or stop where one has no data: its hosts would get what is in all.py.
+
+    + found: group to names of its hosts
+
+    Raises GuardError.
+
+    Example: `globals().update(guard.groups(lab.inventory_groups()))`
+    """
+    for group, members in found.items():
+        if not (PROJECT / "group_data" / f"{group}.py").is_file() or group in RESERVED_GROUPS:
+            known = {path.stem for path in (PROJECT / "group_data").glob("*.py")} - RESERVED_GROUPS
+            raise GuardError(
+                f"group {group!r} of host {members[0]} has no file group_data/{group}.py; "
+                f"there are: {', '.join(sorted(known))}"
+            )
+    return dict(found)
 
 
 def _check_started_here() -> None:
@@ -125,13 +189,13 @@ def check_inventory(inventory: str, chosen: list[Host], validate: bool = True) -
                 f"set environment = {expected!r} in group_data/{expected}.py"
             )
         findings += _login_findings(host, settings)
-        for app in settings.all_apps():
+        for app in settings.all_apps() if _reads_code() else ():
             found = app_source.findings(app, PROJECT)
             findings += found
             given(app, PROJECT)
             if not found:
                 # Made here already, so that what supervisor or the archive cannot carry is found here.
-                findings += release.findings(app, release.plan(app, PROJECT))
+                findings += release.findings(app, release_plan(app, settings))
     if findings:
         lines = "\n".join(f"  - {finding}" for finding in dict.fromkeys(findings))
         raise GuardError(f"{inventory}: this cannot be deployed as it is; no host was touched\n{lines}")
@@ -153,6 +217,24 @@ def _login_findings(host: Host, settings: Settings) -> list[str]:
     return found
 
 
+def release_plan(app: App, settings: Settings) -> release.Plan:
+    """Return what an app's release is made of; made once, it is the same for every host."""
+    return release.plan(app, PROJECT, database_port=settings.postgresql.port)
+
+
+def some_app(what: str, hosts: Iterable[Settings]) -> None:
+    """
+    Stop where no app of a run declares what the run is for.
+
+    + what: the setting, such as "drill"
+    + hosts: settings of each host
+
+    Raises GuardError.
+    """
+    if not any(getattr(app, what) is not None for settings in hosts for app in settings.all_apps()):
+        raise GuardError(f"no app of these hosts declares {what!r}; nothing was done")
+
+
 def settings_of(host: Host, inventory: str = "") -> Settings:
     """
     Return one host's settings.
@@ -167,4 +249,5 @@ def settings_of(host: Host, inventory: str = "") -> Settings:
             f"host {host.name}: no 'environment' is set: group_data/{name}.py was not found; "
             f"make it, with the line: environment = {name!r}"
         )
-    return load(data, f"{inventory or 'settings'}, host {host.name}")
+    where = f"{inventory or 'settings'}, host {host.name}"
+    return load(data, where, elsewhere=apps_declared(PROJECT))

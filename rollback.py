@@ -11,14 +11,16 @@ returns to where it was. Data does not go back. The next deploy.py takes the hos
 from pyinfra import host
 
 import guard
-from tasks import gates, rollback, trial
+from tasks import gates, maintenance, rollback, trial
 
 settings = guard.settings_of(host)
 chosen = rollback.chosen(settings, host.data.get("app"))
 
 trial.begin(host, settings, {}, verb=guard.verb(), project=guard.PROJECT)
 for app in host.loop(chosen):
+    maintenance.enter(app=app, release="", drain=host.data.get("drain") != "no")
     rollback.back(app=app, to=host.data.get("to"))
+    maintenance.leave(app=app)
 for app in host.loop(chosen):
     gates.check(app=app)
 trial.confirm()

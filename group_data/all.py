@@ -13,6 +13,10 @@ packages = ["htop", "iotop", "nethogs"]
 # Install pending package upgrades with each run.
 upgrade = True
 
+# A run that changes a host is on trial until it is confirmed: without a sign of life from it for this many
+# seconds the host undoes the change by itself.
+trial = {"seconds": 300}
+
 # How people log in, on the port that the inventory names. `authorized_keys` adds ED25519 public keys to the
 # login user; `key_only` switches password logins off, and is refused while that user has no key on the host.
 ssh = {"authorized_keys": [], "key_only": True}
@@ -55,8 +59,13 @@ apps = {
             "backend/data/trade_history",
         ],
         "log_directory": "logs",
-        # Shared directories whose newest file may be at most this many seconds old; acceptance looks.
+        # Shared directories whose newest file may be at most this many seconds old; a gate, and acceptance.
         "produces": {"backend/data/live_data": 60},
+        # What must hold after each change, or it is undone, beside what follows from the rest: that services
+        # run, `health`, `page_contains`, `database`, `produces`. docs/gates.md has all kinds.
+        "gates": [{"kind": "log", "pattern": r"^\S+ (ERROR|CRITICAL) |^Traceback"}],
+        "gate_seconds": 30,  # until when each must have passed
+        "gate_stays": 3,  # seconds that services must stay up without a restart
         "logs": {"keep": 7},  # rotated files, one a day
         "keep_releases": 4,  # beside the current one
         # The app's database and the role that owns it; `password` names the secret.
@@ -69,6 +78,9 @@ apps = {
         },
         # Applies pending migrations, before the release becomes the current one.
         "migrate": "python -m backend.migrate",
+        # Where they are, so that it is known what is pending: then the database is dumped first. An app
+        # without `migrate` has hostwright apply them: docs/migrations.md.
+        "migrations": "migrations",
         # Secrets: "generated" on the host once; or {"source": "environment", "variable": "REC_DB_PASSWORD"};
         # or {"source": "age", "file": "secrets/staging.age", "key": "db_password"}.
         "secrets": {"db_password": {"source": "generated", "length": 40}},
@@ -97,8 +109,12 @@ apps = {
         },
         # Files made once in /etc/rec_io when they are missing, and never written again.
         "config_files": {"config.local.json": "{}\n"},
+        # What all services use: a change of it restarts them all.
+        "common_files": ["backend/*.py", "backend/services/__init__.py", "config.default.json"],
         # One supervised process each. The first word of `command` is a program of the virtual environment.
         # `public` opens the port; the others answer on this host alone. `variables` are of one service alone.
+        # `files` are those whose change restarts it, with the `common_files` of all; without, every change of
+        # the source does. `*` stays within a directory, a directory stands for all in it.
         "services": {
             "main_app": {
                 "command": "python -m backend main_app",
@@ -106,30 +122,61 @@ apps = {
                 "public": True,
                 "health": "/health",
                 "page_contains": "REC.IO",
+                "files": ["backend/services/main_app.py", "backend/static"],
             },
             "trade_manager": {
                 "command": "python -m backend trade_manager",
                 "port": 4000,
                 "health": "/health",
+                "files": ["backend/services/trade_manager.py"],
             },
             "trade_executor": {
                 "command": "python -m backend trade_executor",
                 "port": 8001,
                 "health": "/health",
+                "files": ["backend/services/trade_executor.py", "backend/services/_tables.py"],
             },
             "active_trade_supervisor": {
                 "command": "python -m backend active_trade_supervisor",
                 "port": 8007,
                 "health": "/health",
+                "files": ["backend/services/active_trade_supervisor.py", "backend/services/_tables.py"],
             },
-            "unified_production_coordinator": {"command": "python -m backend unified_production_coordinator"},
-            "kalshi_account_sync": {"command": "python -m backend kalshi_account_sync"},
-            "kalshi_api_watchdog": {"command": "python -m backend kalshi_api_watchdog"},
-            "cascading_failure_detector": {"command": "python -m backend cascading_failure_detector"},
-            "symbol_price_feed": {"command": "python -m backend symbol_price_feed"},
-            "strike_table_generator": {"command": "python -m backend strike_table_generator"},
-            "trade_history_archiver": {"command": "python -m backend trade_history_archiver"},
-            "live_data_writer": {"command": "python -m backend live_data_writer"},
+            "unified_production_coordinator": {
+                "command": "python -m backend unified_production_coordinator",
+                "files": [
+                    "backend/services/unified_production_coordinator.py",
+                    "backend/services/_tables.py",
+                ],
+            },
+            "kalshi_account_sync": {
+                "command": "python -m backend kalshi_account_sync",
+                "files": ["backend/services/kalshi_account_sync.py", "backend/services/_tables.py"],
+            },
+            "kalshi_api_watchdog": {
+                "command": "python -m backend kalshi_api_watchdog",
+                "files": ["backend/services/kalshi_api_watchdog.py", "backend/services/_tables.py"],
+            },
+            "cascading_failure_detector": {
+                "command": "python -m backend cascading_failure_detector",
+                "files": ["backend/services/cascading_failure_detector.py"],
+            },
+            "symbol_price_feed": {
+                "command": "python -m backend symbol_price_feed",
+                "files": ["backend/services/symbol_price_feed.py", "backend/services/_tables.py"],
+            },
+            "strike_table_generator": {
+                "command": "python -m backend strike_table_generator",
+                "files": ["backend/services/strike_table_generator.py", "backend/services/_tables.py"],
+            },
+            "trade_history_archiver": {
+                "command": "python -m backend trade_history_archiver",
+                "files": ["backend/services/trade_history_archiver.py"],
+            },
+            "live_data_writer": {
+                "command": "python -m backend live_data_writer",
+                "files": ["backend/services/live_data_writer.py", "backend/services/_tables.py"],
+            },
         },
     },
 }

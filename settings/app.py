@@ -2,122 +2,35 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from settings.names import DatabaseName, RoleName, UserName
-from settings.secrets import SECRET_NAMES, SecretReference, SecretSource, VariableText, VariableValue
+from settings.commands import Command
+from settings.drill import DrillSettings
+from settings.gates import Gates, findings
+from settings.maintenance import MaintenanceSettings
+from settings.names import UserName
+from settings.secret_files import SecretFileSettings
+from settings.secrets import SECRET_NAMES, SecretReference, SecretSource, VariableValue
+from settings.service import DatabaseSettings, LogSettings, ServiceSettings
 from settings.types import (
     AbsolutePath,
     AsTuple,
-    ExtensionName,
+    FilePattern,
     InnerPath,
-    Line,
     Model,
-    Port,
     Slug,
     VariableName,
     pattern,
 )
 
-
-def _words(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    try:
-        return tuple(shlex.split(value))
-    except ValueError as error:
-        raise ValueError(f"cannot be split into words ({error}); close the quote, or write a list") from None
-
-
-def _command(value: tuple[str, ...]) -> tuple[str, ...]:
-    if not value or not value[0].strip():
-        raise ValueError("is empty: a service needs a command, such as 'python -m my_app.web'")
-    if "/" in value[0] and not value[0].startswith("/"):
-        raise ValueError(
-            f"begins with {value[0]!r}; write a program of the virtual environment, or an absolute path"
-        )
-    return value
-
-
-Command = Annotated[tuple[Line, ...], AsTuple, BeforeValidator(_words), AfterValidator(_command)]
 FileName = Annotated[
     str, pattern(r"[A-Za-z0-9][A-Za-z0-9._-]*", "is not a plain file name; write it like 'config.local.json'")
 ]
 # What else is in the app's configuration directory, and in a release.
 OUR_CONFIG_FILES = ("env", "secrets", "supervisord.conf")
-OUR_RELEASE_FILES = ("supervisor", "venv")
-
-
-class ServiceSettings(Model):
-    """
-    One supervised process.
-
-    + command: text or list of words; the first is absolute or a program of the app's virtual environment
-    + port: TCP port that it listens on, default none
-    + public: whether the port may be reached from other machines, default False
-    + health: path that must answer 200 on that port, such as "/health", default none
-    + page_contains: text that the page at / must contain, default none
-    + variables: environment variables of this service alone, over the app's, default none
-    + start_seconds: how long it must stay up to count as RUNNING, default 3
-    + stop_seconds: how long it may take to stop after SIGTERM, default 10
-    """
-
-    command: Command
-    port: Port | None = None
-    public: bool = False
-    health: Annotated[str, Field(pattern=r"^/")] | None = None
-    page_contains: str | None = None
-    variables: dict[VariableName, VariableText] = {}
-    start_seconds: Annotated[int, Field(ge=1, le=600)] = 3
-    stop_seconds: Annotated[int, Field(ge=1, le=600)] = 10
-
-    @field_validator("variables")
-    @classmethod
-    def _no_secrets(cls, value: dict[str, str]) -> dict[str, str]:
-        # They go into a file that every user of the host may read.
-        for variable in value:
-            if SECRET_NAMES.search(variable):
-                raise ValueError(
-                    f"{variable!r} is a secret by its name; declare it in the app's own 'variables'"
-                )
-        return value
-
-    @model_validator(mode="after")
-    def _needs_port(self) -> ServiceSettings:
-        for field in ("health", "page_contains", "public"):
-            if getattr(self, field) and self.port is None:
-                raise ValueError(f"{field!r} needs 'port', the port that it is asked on")
-        return self
-
-
-class DatabaseSettings(Model):
-    """
-    The app's own database and role on this host.
-
-    + database, role: names; the role owns the database
-    + password: name of the secret that is the role's password, default "db_password"
-    + extensions: names, default none
-    + connection_limit: connections the role may hold, default -1 (no limit)
-    """
-
-    database: DatabaseName
-    role: RoleName
-    password: str = "db_password"
-    extensions: Annotated[tuple[ExtensionName, ...], AsTuple] = ()
-    connection_limit: Annotated[int, Field(ge=-1)] = -1
-
-
-class LogSettings(Model):
-    """
-    Rotation of the services' logs.
-
-    + keep: rotated files that are kept, one a day, default 7
-    """
-
-    keep: Annotated[int, Field(ge=1, le=365)] = 7
+OUR_RELEASE_FILES = ("supervisor", "systemd", "venv")
 
 
 class AppSettings(Model):
@@ -128,8 +41,15 @@ class AppSettings(Model):
     + user: service user that runs everything, default the app's name
     + requirements: file in the source with hashed requirements, default "requirements.txt"
     + shared: directories that outlive releases, relative to the app, default ("logs",)
+    + process_manager: "supervisor" (default; one of the app's own, under the unit <app>.service) or "systemd"
+      (a unit for each service, logs in the journal)
     + database: default none
     + migrate: command that applies pending migrations with the app's environment, default none
+    + migrations: directory of ordered SQL files in the source, such as "migrations": hostwright applies them,
+      or, where `migrate` is set, knows from them what is pending; default none
+    + migration_lock_seconds: how long a statement of a migration may wait for a lock, each of 6 times, before
+      the deploy fails, default 5
+    + dump_before_migration: whether the database is dumped before a pending migration, default True
     + secrets: name to source, default none
     + prefix: what every environment variable begins with, default none
     + variables: the environment variables of all services, default none
@@ -138,7 +58,16 @@ class AppSettings(Model):
     + env_example: file in the source that must name exactly the same variables, default none
     + config_files: files created once in the app's configuration directory when missing and never
       written again, name to content, default none
+    + secret_files: JSON files with secrets in the app's configuration directory, 0600 and the service user's,
+      name to content; written again when they differ; default none
+    + maintenance: how it is told to take nothing new before a release is switched, default none
+    + drill: what must be as it was after a crash, for drill.py, default none
+    + common_files: paths in the source, as in a service's `files`, that belong to every service which has
+      `files`, default none
     + services: at least one
+    + gates: what must hold after a change, beside what follows from the rest, default none
+    + gate_seconds: until every gate must have passed, default 30
+    + gate_stays: seconds that services must stay up without a restart, default 3
     + logs: rotation
     + keep_releases: releases kept beyond the current one, 1 to 50, default 4
     """
@@ -148,22 +77,33 @@ class AppSettings(Model):
     requirements: InnerPath = "requirements.txt"
     shared: Annotated[tuple[InnerPath, ...], AsTuple] = ("logs",)
     log_directory: InnerPath = "logs"
-    process_manager: Literal["supervisor"] = "supervisor"
+    process_manager: Literal["supervisor", "systemd"] = "supervisor"
     database: DatabaseSettings | None = None
     migrate: Command | None = None
+    migrations: InnerPath | None = None
+    migration_lock_seconds: Annotated[int, Field(ge=1, le=600)] = 5
+    dump_before_migration: bool = True
     secrets: dict[Slug, SecretSource] = {}
     prefix: str = ""
     variables: dict[VariableName, VariableValue] = {}
     produces: dict[InnerPath, Annotated[int, Field(ge=1)]] = {}
     env_example: InnerPath | None = None
     config_files: dict[FileName, str] = {}
+    secret_files: dict[FileName, SecretFileSettings] = {}
+    maintenance: MaintenanceSettings | None = None
+    drill: DrillSettings | None = None
+    common_files: Annotated[tuple[FilePattern, ...], AsTuple] = ()
     services: Annotated[dict[Slug, ServiceSettings], Field(min_length=1)]
+    gates: Gates = ()
+    gate_seconds: Annotated[int, Field(ge=5, le=3600)] = 30
+    gate_stays: Annotated[int, Field(ge=1, le=600)] = 3
     logs: LogSettings = LogSettings()
     keep_releases: Annotated[int, Field(ge=1, le=50)] = 4
 
     @model_validator(mode="after")
     def _consistent(self) -> AppSettings:
         wanted = [value.secret for value in self.variables.values() if isinstance(value, SecretReference)]
+        wanted += [one for file in self.secret_files.values() for one in file.secrets()]
         if self.database is not None:
             wanted.append(self.database.password)
         for secret in wanted:
@@ -180,7 +120,9 @@ class AppSettings(Model):
                 self.variables.get(variable), SecretReference
             ):
                 raise ValueError(f"variable {variable!r} is a secret by its name; write {{'secret': NAME}}")
-        if self.log_directory not in self.shared:
+        if self.migrations is not None and self.database is None:
+            raise ValueError("'migrations' are applied to a database; declare 'database'")
+        if self.log_directory not in self.shared and self.process_manager == "supervisor":
             raise ValueError(
                 f"log_directory {self.log_directory!r} must be one of 'shared', it outlives releases"
             )
@@ -189,13 +131,44 @@ class AppSettings(Model):
                 raise ValueError(
                     f"shared directory {path!r} is a place of ours in each release; choose another"
                 )
-        for path in self.config_files:
+        for path in (*self.config_files, *self.secret_files):
             if path in OUR_CONFIG_FILES:
                 raise ValueError(f"config file {path!r} is one of ours; choose another name")
+            if path in self.config_files and path in self.secret_files:
+                raise ValueError(f"{path!r} is in 'config_files' and in 'secret_files'; declare it once")
+        if self.common_files and all(one.files is None for one in self.services.values()):
+            raise ValueError(
+                "'common_files' is for services that have 'files', and none has: each restarts with every "
+                "change of the source; give them 'files', or remove it"
+            )
+        for label, service in self.services.items():
+            if service.files == () and not self.common_files:
+                raise ValueError(f"service {label!r} has no 'files' at all; name them, or leave 'files' out")
+        if wrong := self._gate_findings():
+            raise ValueError("; ".join(wrong))
+        if self.drill is not None:
+            health = [label for label, one in self.services.items() if one.health is not None]
+            units = self.process_manager == "systemd"
+            if wrong := self.drill.findings(health, units=units, database=self.database is not None):
+                raise ValueError(f"drill: {wrong[0]}")
+        if self.maintenance is not None:
+            ports = {label: one.port for label, one in self.services.items() if one.port is not None}
+            if wrong := self.maintenance.findings(ports, self.shared, self.database is not None):
+                raise ValueError(f"maintenance: {wrong[0]}")
         for path in self.produces:
             if path not in self.shared:
                 raise ValueError(f"produces {path!r}: is not one of 'shared'; add it there")
         return self
+
+    def _gate_findings(self) -> list[str]:
+        if self.gate_stays >= self.gate_seconds:
+            return [f"gate_stays {self.gate_stays} is not less than gate_seconds {self.gate_seconds}"]
+        database, seconds = self.database is not None, self.gate_seconds
+        found = findings(self.gates, service=False, port=None, database=database, seconds=seconds)
+        for label, one in self.services.items():
+            own = findings(one.gates, service=True, port=one.port, database=database, seconds=seconds)
+            found += [f"services.{label}.{finding}" for finding in own]
+        return found
 
 
 class App(AppSettings):
@@ -243,6 +216,39 @@ class App(AppSettings):
     def unit(self) -> str:
         """The systemd unit that runs the app's supervisor."""
         return f"{self.key}.service"
+
+    def service_unit(self, label: str) -> str:
+        """Return the systemd unit of one service, for an app whose process manager is systemd."""
+        return f"{self.key}.service" if label == self.key else f"{self.key}-{label}.service"
+
+    @property
+    def maintenance_service(self) -> str | None:
+        """The service that is asked about maintenance; None where none has a port."""
+        if self.maintenance is not None and self.maintenance.service is not None:
+            return self.maintenance.service
+        return next((label for label, one in self.services.items() if one.port is not None), None)
+
+    @property
+    def maintenance_flag(self) -> str | None:
+        """The file that is there during maintenance, absolute."""
+        return None if self.maintenance is None else f"{self.shared_root}/{self.maintenance.flag}"
+
+    @property
+    def supervised(self) -> bool:
+        """Whether the app has a supervisor of its own."""
+        return self.process_manager == "supervisor"
+
+    @property
+    def units(self) -> list[str]:
+        """All systemd units of the app, whichever its process manager is."""
+        if self.supervised:
+            return [self.unit]
+        return [self.service_unit(label) for label in self.services]
+
+    @property
+    def secret_paths(self) -> list[str]:
+        """The JSON files with secrets, absolute."""
+        return [f"{self.config_root}/{path}" for path in self.secret_files]
 
     @classmethod
     def of(cls, key: str, settings: AppSettings) -> App:

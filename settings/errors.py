@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 from pyinfra.api.exceptions import PyinfraError
 
-HIDDEN = {"secrets", "variables", "config_files"}
+HIDDEN = {"secrets", "variables", "config_files", "secret_files"}
 
 
 class SettingsError(PyinfraError):

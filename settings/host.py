@@ -80,6 +80,16 @@ class SwapSettings(Model):
     swappiness: Percent = 10
 
 
+class TrialSettings(Model):
+    """
+    How long a change may stay unconfirmed.
+
+    + seconds: after how long without a sign of life from its run a host undoes it, 10 to 3600, default 300
+    """
+
+    seconds: Annotated[int, Field(ge=10, le=3600)] = 300
+
+
 class FirewallRule(Model):
     """
     One port that is open beyond SSH and the apps' public services.

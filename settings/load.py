@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pyinfra.api.arguments import all_argument_meta
 from pyinfra.connectors.ssh import connector_data_meta
 
@@ -15,16 +16,19 @@ from settings.errors import SettingsError, findings_of
 from settings.model import Settings
 
 OVERRIDES = "overrides"
+# Said of one run, by --data: no setting of the host.
+OF_ONE_RUN = ("wait", "drain", "irreversible", "app", "to", "run")
 # A secret's source, or a reference to one, is one value: {"source": ...} is never added to another.
 WHOLE = ("secrets", "variables")
 
 
-def load(data: Mapping[str, Any], where: str) -> Settings:
+def load(data: Mapping[str, Any], where: str, elsewhere: Collection[str] = ()) -> Settings:
     """
     Check one host's data and return its settings.
 
     + data: `host.data.dict()`
     + where: what to call it in errors, such as "inventories/staging.py, host web-1"
+    + elsewhere: names of apps of other hosts, whose overrides are none of this host's business, default none
 
     Connection data (ssh_*) and names that begin with _ are pyinfra's and left to it. `overrides` is laid over
     everything else, table by table, so that an environment states only what differs; a name that is set
@@ -32,13 +36,15 @@ def load(data: Mapping[str, Any], where: str) -> Settings:
 
     Raises SettingsError with every finding at once.
     """
-    known = set(connector_data_meta) | set(all_argument_meta) | {OVERRIDES}
+    known = set(connector_data_meta) | set(all_argument_meta) | {OVERRIDES, *OF_ONE_RUN}
     declared = {key: value for key, value in data.items() if key not in known and not key.startswith("_")}
     overrides = data.get(OVERRIDES, {})
     if not isinstance(overrides, Mapping):
         raise SettingsError(where, [f"{OVERRIDES}: is not a table; write {{SETTING: VALUE}}"])
     apps, changed = declared.get("apps"), overrides.get("apps")
     if isinstance(apps, Mapping) and isinstance(changed, Mapping):
+        changed = {key: value for key, value in changed.items() if key in apps or key not in elsewhere}
+        overrides = {**overrides, "apps": changed}
         unknown = [
             f"{OVERRIDES}.apps.{key}: there is no app of that name in 'apps'" for key in changed.keys() - apps
         ]
@@ -85,3 +91,9 @@ def _descend(annotation: Any, place: str, found: dict[str, list[str]]) -> None:
     elif get_origin(annotation) in (dict, tuple):
         for choice in get_args(annotation):
             _descend(choice, f"{place}.*", found)
+    elif get_origin(annotation) is Annotated:
+        # One of several models, told apart by a field of theirs, whose value stands in the places of errors.
+        union, *about = get_args(annotation)
+        tag = next((one.discriminator for one in about if isinstance(one, FieldInfo)), None)
+        for choice in get_args(union) if isinstance(tag, str) else ():
+            _collect(choice, f"{place}.{get_args(choice.model_fields[tag].annotation)[0]}", found)

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import model_validator
 
 from settings.app import App, AppSettings
-from settings.host import FirewallSettings, SshSettings, SwapSettings
+from settings.host import FirewallSettings, SshSettings, SwapSettings, TrialSettings
 from settings.names import AppName
 from settings.postgresql import PostgresqlSettings
 from settings.types import AsTuple, EnvironmentName, Model, PackageName
@@ -20,13 +20,14 @@ class Settings(Model):
     + environment: the inventory's name, such as "staging"; checked against the inventory file
     + packages: Debian packages beyond those that the layers need themselves, default none
     + upgrade: install pending package upgrades, default True
-    + ssh, swap, firewall, postgresql: see there; `swap` None leaves swap alone
+    + trial, ssh, swap, firewall, postgresql: see there; `swap` None leaves swap alone
     + apps: name to app; several may share one host
     """
 
     environment: EnvironmentName
     packages: Annotated[tuple[PackageName, ...], AsTuple] = ()
     upgrade: bool = True
+    trial: TrialSettings = TrialSettings()
     ssh: SshSettings = SshSettings()
     swap: SwapSettings | None = SwapSettings()
     firewall: FirewallSettings = FirewallSettings()

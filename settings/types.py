@@ -35,6 +35,13 @@ def _inside(value: str) -> str:
     return value
 
 
+def _file_pattern(value: str) -> str:
+    _inside(re.sub(r"[]*?[!]", "x", value))
+    if value.startswith("!"):
+        raise ValueError("begins with '!'; name the files that belong to it, not those that do not")
+    return value
+
+
 def pattern(expression: str, remedy: str) -> AfterValidator:
     """Return a validator for texts that match as a whole; the remedy is what is said of others."""
 
@@ -60,6 +67,7 @@ def _list_to_tuple(value: object) -> object:
 
 AbsolutePath = Annotated[str, AfterValidator(_absolute)]
 InnerPath = Annotated[str, AfterValidator(_inside)]
+FilePattern = Annotated[str, AfterValidator(_file_pattern)]
 Line = Annotated[str, AfterValidator(printable)]
 Size = Annotated[
     str, pattern(r"[1-9]\d{0,5}[MGT]", "is not a size; write a number and M, G or T, such as '2G'")

@@ -21,10 +21,16 @@ BASE_PACKAGES = [
 ]
 
 
+@deploy("First boot")
+def python() -> None:
+    """What recording the host needs: a first boot that has ended, and Python."""
+    packages.ready(name="Wait for the first boot to end")
+    packages.installed(name="Have Python on the host", packages=["python3"])
+
+
 @deploy("Packages")
 def install(settings: Settings) -> None:
-    """Upgrades and packages, after the first boot has ended."""
-    packages.ready(name="Wait for the first boot to end")
+    """Upgrades and packages."""
     packages.masked(
         name="Keep the package's own supervisor off",
         unit="supervisor.service",

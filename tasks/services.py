@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from pyinfra.api.deploy import deploy
 
-from operations import logrotate, supervisor
+from operations import logrotate, supervisor, systemd
 from settings.app import App
 
 # What a loaded host takes on top of the times that the services themselves are granted.
 SPARE_SECONDS = 60
+STOP_STEP = 300
 
 
 def seconds_to_stop(app: App) -> int:
     """Return how long all services take at most when the supervisor ends: it stops one after the other."""
-    return SPARE_SECONDS + sum(service.stop_seconds for service in app.services.values())
+    longest = SPARE_SECONDS + sum(service.stop_seconds for service in app.services.values())
+    # In coarse steps: it stands in the unit, and one more service is no reason to restart all others.
+    return -(-longest // STOP_STEP) * STOP_STEP
 
 
 def seconds_to_update(app: App) -> int:
@@ -29,6 +32,9 @@ def seconds_to_update(app: App) -> int:
 @deploy("Services")
 def apply(app: App) -> None:
     """Supervisor's unit, the services that changed, and the commands to look at them."""
+    if app.process_manager == "systemd":
+        _under_systemd(app)
+        return
     supervisor.instance(
         name=f"Run {app.unit}",
         app=app.key,
@@ -53,9 +59,26 @@ def apply(app: App) -> None:
     )
 
 
+def _under_systemd(app: App) -> None:
+    systemd.services(
+        name=f"Bring the {len(app.services)} services of {app.key} up to date",
+        app=app.key,
+        root=app.root,
+        timeout=seconds_to_update(app),
+    )
+    systemd.commands(
+        name=f"Install {app.key}-restart and {app.key}-status",
+        app=app.key,
+        root=app.root,
+        timeout=seconds_to_update(app),
+    )
+
+
 @deploy("Logs")
 def logs(app: App) -> None:
-    """Daily rotation that restarts nothing."""
+    """Daily rotation that restarts nothing; what systemd runs logs to the journal, which rotates itself."""
+    if app.process_manager == "systemd":
+        return
     logrotate.logs(
         name=f"Rotate the logs of {app.key}",
         app=app.key,

@@ -17,7 +17,7 @@ from operations import schema, sshd, trial, ufw
 from operations.trial import Touched
 from settings import Settings
 from settings.app import App
-from tasks import release, services
+from tasks import maintenance, release, services
 
 CLUSTERS = "/etc/postgresql/*/*"
 
@@ -115,7 +115,6 @@ def _add(found: Touched, app: App) -> None:
             f"{app.root}/previous",
             app.env_file,
             *app.secret_paths,
-            *([app.maintenance_flag] if app.maintenance_flag is not None else []),
             *([app.supervisor_config] if app.supervised else []),
             *units,
             f"/etc/logrotate.d/{app.key}",
@@ -137,6 +136,7 @@ def _add(found: Touched, app: App) -> None:
         "root": app.root,
         "state": _control(app, "state"),
         "update": update_command(app),
+        "leave": maintenance.leave_command(app),
     }
 
 

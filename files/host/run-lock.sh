@@ -62,7 +62,7 @@ take)
             exit 5
         fi
     elif [ -d "$trial.confirmed" ]; then
-        python3 -I "$trial.confirmed/trial-undo.py" undo host >&2
+        python3 -I "$trial.confirmed/trial-undo.py" undo - "the run was cut off" >&2
     fi
     here=$(session)
     {

@@ -1,5 +1,5 @@
 # The protocol of a trial on its host: a change confirms itself or is undone, without network and controller.
-# usage: trial-undo.py undo BY [REASON]     BY is controller or host; does nothing where nothing is on trial
+# usage: trial-undo.py undo RUN|- REASON    as RUN's controller, or as the host itself whatever is on trial
 #        trial-undo.py confirm RUN          the ledger's line on standard input
 #        trial-undo.py restore SNAPSHOT [SCOPE...]
 # Lies in /var/lib/hostwright/trial while a run is unconfirmed. That directory is the trial: renaming it to
@@ -191,9 +191,10 @@ def read_trial():
         return None
 
 
-def undo(by, reason):
+def undo(run_id, reason):
+    by = "host" if run_id == "-" else "controller"
     trial = read_trial()
-    if trial is None:
+    if trial is None or (by == "controller" and trial["run"]["id"] != run_id):
         say("nothing is on trial; nothing to undo")
         return 0
     began = time.monotonic()
@@ -295,7 +296,7 @@ def main():
         if verb == "confirm":
             return confirm(*rest)
         if verb == "undo":
-            return undo(rest[0], " ".join(rest[1:]))
+            return undo(*rest)
         restore = Restore(rest[0], scopes=set(rest[1:]) if rest[1:] else None)
         whole = restore.run()
         for line in [*restore.said, *(f"not restored: {problem}" for problem in restore.failed)]:

@@ -131,10 +131,12 @@ class Restore:
             return
         if before["size"] is None:
             program("swap-remove.sh", before["path"])
-        elif before["active"]:
-            program("swap-apply.sh", before["path"], str(before["size"]))
-        elif active:
-            call("swapoff", before["path"])
+        else:
+            if size != before["size"] or before["active"]:
+                program("swap-apply.sh", before["path"], str(before["size"]))
+                active = True
+            if active and not before["active"]:
+                call("swapoff", before["path"])
         self.said.append(f"put back the swap file {before['path']}")
 
     def clusters(self):
@@ -203,6 +205,9 @@ class Restore:
         for app, before in sorted(self.manifest["apps"].items()):
             if self.concerns(app) and before["current"] is not None:
                 self.attempt(self.update, before["update"])
+            # Its flag is the first argument: one that is there was set by this run, or is left alone.
+            if before["leave"] and os.path.exists(before["leave"][2]):
+                self.attempt(self.update, before["leave"])
 
     def update(self, command):
         self.said += program(*command).splitlines()

@@ -101,7 +101,7 @@ def undo(run: HostRun, reason: str) -> None:
     logger.error(f"{prefix}not confirmed ({reason}): going back to what worked")
     began = time.monotonic()
     command = StringCommand(
-        f"if [ -d {TRIAL} ]; then", script_of_trial("undo", "controller", reason),
+        f"if [ -d {TRIAL} ]; then", script_of_trial("undo", run.about.id, reason),
         "; else echo 'the host has gone back already'; fi",
     )  # fmt: skip
     try:

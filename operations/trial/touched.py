@@ -18,7 +18,7 @@ class Touched:
     + kept: the same of which an undo removes nothing, such as a package's own files
     + units: systemd unit to "scope" and, where its files are recorded at each start, "started", that record
     + apps: app to "root", and the programs of `files/host/`, with their arguments, that show its services
-      ("state") and bring them to its current release ("update")
+      ("state"), bring them to its current release ("update") and end a maintenance ("leave"; [] for none)
     + effects: programs that make files count once they are back: "paths", "program", "arguments", "says"
     + swap: path of the swap file
     + sysctls, users, roles: names
@@ -59,7 +59,8 @@ class Touched:
 
     def programs(self) -> set[str]:
         """Return the programs of `files/host/` that the way back needs."""
-        of_apps = {about[verb][0] for about in self.apps.values() for verb in ("state", "update")}
+        commands = [about[verb] for about in self.apps.values() for verb in ("state", "update", "leave")]
+        of_apps = {command[0] for command in commands if command}
         return {effect["program"] for effect in self.effects} | of_apps
 
     def sent(self) -> Mapping[str, Any]:

@@ -33,10 +33,10 @@ class Deployed:
     output: str = ""
     notes: dict[str, str] = field(default_factory=dict)
 
-    def command(self, *flags: str) -> list[str]:
-        return [str(PYINFRA), "--limit", self.host.name, *flags, "inventories/lab.py", "deploy.py"]
+    def command(self, *flags: str, verb: str = "deploy.py") -> list[str]:
+        return [str(PYINFRA), "--limit", self.host.name, *flags, "inventories/lab.py", verb]
 
-    def start(self, *flags: str, user: str | None = None) -> subprocess.Popen[str]:
+    def start(self, *flags: str, user: str | None = None, verb: str = "deploy.py") -> subprocess.Popen[str]:
         env = {
             **os.environ,
             "HOSTWRIGHT_LAB_HOSTS": self.host.name,
@@ -45,7 +45,7 @@ class Deployed:
             GIVEN_VARIABLE: GIVEN,
         }
         return subprocess.Popen(
-            self.command(*flags), cwd=self.project, env=env, text=True, stdin=subprocess.PIPE,
+            self.command(*flags, verb=verb), cwd=self.project, env=env, text=True, stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
