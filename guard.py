@@ -73,7 +73,9 @@ def install() -> None:
 
 def _stop(number: int, _frame: object) -> None:
     click.echo(f"stopped by {signal.Signals(number).name}", err=True)
-    signal.signal(number, _stop_again)
+    # Any of them: a terminal that is closed after Ctrl-C must not end the undo that is under way.
+    for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(other, _stop_again)
     state = ctx_state.get() if ctx_state.isset() else None
     if state is not None and state.initialised and state.pool is not None:
         # What is under way holds the places that the way out needs; its commands are ended on the hosts.

@@ -134,6 +134,7 @@ def _add(found: Touched, app: App) -> None:
         found.units[app.unit]["started"] = f"/run/{app.key}.started"
     found.apps[app.key] = {
         "root": app.root,
+        "roles": [app.database.role] if app.database is not None else [],
         "state": _control(app, "state"),
         "update": update_command(app),
         "leave": maintenance.leave_command(app),

@@ -19,6 +19,9 @@ releases = os.path.join(app_dir, "releases")
 final = os.path.join(releases, release)
 aside = os.path.join(releases, f".{release}.new")
 PLACEHOLDERS = {".gitkeep", ".gitignore", ".keep"}
+BLOCK = 4096
+# What logs and databases of the host go on needing.
+RESERVE = 64 << 20
 
 
 class RefusedError(Exception):
@@ -36,6 +39,19 @@ def check_arrival():
     if digest.hexdigest() != sha256:
         os.unlink(archive)  # or the next run would go on from it
         raise RefusedError("the archive arrived damaged, and was removed; run again, it is sent anew")
+
+
+def check_room():
+    """Refuse what would fill the disk: a database beside it stops when it cannot write."""
+    with tarfile.open(archive, "r:gz", encoding="utf-8") as tar:
+        needed = sum(-(-member.size // BLOCK) * BLOCK + BLOCK for member in tar)
+    found = os.statvfs(releases)
+    free = found.f_bavail * found.f_frsize
+    if free < needed + RESERVE:
+        raise RefusedError(
+            f"the disk of {releases} has {free >> 20} MB free, and this takes {needed >> 20} MB and "
+            f"{RESERVE >> 20} MB to spare; make room (apt-get clean, journalctl --vacuum-size=100M), run again"
+        )
 
 
 def place(path):
@@ -111,6 +127,7 @@ def main():
     given = json.load(sys.stdin)
     os.makedirs(releases, mode=0o755, exist_ok=True)
     shutil.rmtree(aside, ignore_errors=True)  # what an earlier, interrupted run left behind
+    check_room()
     os.mkdir(aside, 0o755)
     unpack(given)
     if validate:

@@ -61,7 +61,9 @@ take)
             echo "it could not be undone; look at: journalctl -u hostwright-undo" >&2
             exit 5
         fi
-    elif [ -d "$trial.confirmed" ]; then
+    fi
+    # A confirmation that was cut off before all of it was recorded.
+    if [ -e "$trial.confirmed/trial-undo.py" ]; then
         python3 -I "$trial.confirmed/trial-undo.py" undo - "the run was cut off" >&2
     fi
     here=$(session)
@@ -84,6 +86,8 @@ beat)
     touch "$lock"
     if [ -d "$trial" ] && [ ! -e "$trial/undoing" ]; then
         systemctl restart hostwright-undo.timer
+        # Where the run was confirmed just now, there is nothing left to undo.
+        if [ ! -d "$trial" ]; then systemctl stop hostwright-undo.timer; fi
     fi
     ;;
 release)

@@ -1,6 +1,6 @@
 # Save what roles may do and their password verifiers, as SQL; or bring them back where they differ.
 # usage: trial-roles.sh record ROLE...        SQL on standard output
-#        trial-roles.sh restore FILE          FILE is such an output
+#        trial-roles.sh restore FILE ROLE...  of FILE, which is such an output, these roles
 set -eu
 umask 077
 verb=$1
@@ -31,14 +31,16 @@ case $verb in
 record) state "$@" ;;
 restore)
     file=$1
-    set -- $(sed 's/^.* -- //' "$file")
-    [ "$#" -gt 0 ] || exit 0
-    if [ "$(state "$@")" != "$(cat "$file")" ]; then
+    shift
+    wanted=$(for role; do sed -n "/ -- $role\$/p" "$file"; done | LC_ALL=C sort)
+    [ -n "$wanted" ] || exit 0
+    set -- $(printf '%s\n' "$wanted" | sed 's/^.* -- //')
+    if [ "$(state "$@" | LC_ALL=C sort)" != "$wanted" ]; then
         # Verifiers are no business of the server's log or statistics.
         {
             echo "set log_statement = 'none'; set log_min_duration_statement = -1; set log_min_error_statement = panic;"
             echo "set pg_stat_statements.track = 'none';"
-            cat "$file"
+            printf '%s\n' "$wanted"
         } | runuser -u postgres -- psql -Xq -v ON_ERROR_STOP=1 -1 -d postgres
         echo "put back the attributes of the roles $*"
     fi

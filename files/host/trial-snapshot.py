@@ -16,8 +16,10 @@ import sys
 import time
 
 HOME = "/var/lib/hostwright"
+LOCK = "/run/hostwright/lock"
 UNITS = "/etc/systemd/system"
 COPIED = 64 << 20  # a larger file is no configuration
+ROOM = 8 << 20  # kept for the undo, which has to work on a disk that the run has filled
 
 
 class FailedError(Exception):
@@ -194,6 +196,8 @@ def arm(given, snapshot):
     os.mkdir(aside, 0o700)
     for name, text in given["programs"].items():
         write(f"{aside}/{name}", text)
+    with open(aside + "/room", "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, ROOM)
     trial = {"run": given["run"], "snapshot": snapshot, "seconds": given["seconds"], "armed": time.time()}
     write(aside + "/trial.json", json.dumps({**trial, "session": given["session"]}))
     changed = [write(f"{UNITS}/{name}", text) for name, text in given["units"].items()]
@@ -202,10 +206,21 @@ def arm(given, snapshot):
     if any(changed):
         systemctl("daemon-reload")
     systemctl("--quiet", "enable", "hostwright-undo.service")
-    subprocess.run(["sync", "-f", HOME], check=True)
+    # One that waits to be begun again is of an earlier trial, and would undo this one.
+    systemctl("stop", "hostwright-undo.service")
+    subprocess.run(["sync", "-f", HOME, UNITS], check=True)
     os.rename(aside, HOME + "/trial")
     subprocess.run(["sync", HOME], check=True)
     systemctl("restart", "hostwright-undo.timer", "hostwright-watch.service")
+
+
+def locked_by(run):
+    """Return whether a run still holds the lock: another one may have come and gone since it was taken."""
+    try:
+        with open(LOCK, encoding="utf-8") as file:
+            return f"run={run}\n" in file.read()
+    except FileNotFoundError:
+        return False
 
 
 def systemctl(*arguments):
@@ -224,6 +239,8 @@ def main():
         fcntl.flock(lock, fcntl.LOCK_EX)
         if os.path.exists(HOME + "/trial"):
             raise FailedError("another run is on trial here; it confirms or undoes itself; then run again")
+        if not locked_by(given["run"]["id"]):
+            raise FailedError("this run gave no sign of life for too long and lost its lock; run again")
         shutil.rmtree(snapshot, ignore_errors=True)
         os.makedirs(snapshot)
         try:

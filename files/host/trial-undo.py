@@ -3,9 +3,10 @@
 #        trial-undo.py confirm RUN          the ledger's line on standard input
 #        trial-undo.py restore SNAPSHOT [SCOPE...]
 # Lies in /var/lib/hostwright/trial while a run is unconfirmed. That directory is the trial: renaming it to
-# trial.confirmed confirms, renaming it to trial.undone ends the undo; both are one step.
+# trial.confirmed confirms, renaming it to trial.over ends the undo; both are one step.
 import contextlib
 import fcntl
+import glob
 import json
 import os
 import shutil
@@ -18,6 +19,8 @@ from trial_restore import HERE, Restore, write
 
 HOME = "/var/lib/hostwright"
 TRIAL = HOME + "/trial"
+OVER = TRIAL + ".over"  # what is left of it, to be removed
+UNDO_OF_STEPS = HOME + "/undo/*/armed"
 RELEASES = HOME + "/releases.json"
 LEDGER = "/var/log/hostwright/ledger.jsonl"
 LOCK = "/run/hostwright/lock"
@@ -26,12 +29,17 @@ KEPT_DUMPS = 3
 # What must not be killed half way: it has a database of its own to leave whole.
 PATIENT = ("apt-get", "dpkg", "apt", "unattended-upgr")
 PATIENCE = 900
+# What does not even end when it is killed hangs in the kernel, and is not waited for.
+KILLING = 60
+DATABASE = 60
 # What the controller says where nothing had failed.
 STOPPED = "the run was stopped"
 
 
 def say(line):
-    print(line, flush=True)
+    # Whoever listened may have gone: that is no reason to stop half way.
+    with contextlib.suppress(BrokenPipeError):
+        print(line, flush=True)
 
 
 # --- what the run left running
@@ -61,7 +69,7 @@ def ancestors(pid):
         try:
             with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
                 pid = int(file.read().rpartition(")")[2].split()[1])
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             break
     return chain
 
@@ -83,7 +91,11 @@ def end_run(trial, by):
         waited = time.monotonic() - began
         patient = any(name in PATIENT for name in left.values())
         if not patient or waited > PATIENCE:
-            late = waited > (PATIENCE if patient else 0) + 5
+            beyond = waited - (PATIENCE if patient else 0)
+            late = beyond > 5
+            if beyond > KILLING:
+                say(f"{', '.join(sorted(set(left.values())))} cannot be ended; going back all the same")
+                break
             for pid in left:
                 with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
                     os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
@@ -94,7 +106,7 @@ def alive(session):
     try:
         with open(f"/proc/{session['pid']}/stat", encoding="utf-8", errors="replace") as file:
             return file.read().rpartition(")")[2].split()[19] == session["started"]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -129,7 +141,9 @@ def mark(releases, state, why="", keep=False):
 
 
 def prune():
-    snapshots = sorted(os.listdir(HOME + "/snapshots"), reverse=True)
+    # Named by their controllers' clocks, which may be wrong: what is on trial needs its own snapshot.
+    needed = os.path.basename((read_trial() or {}).get("snapshot", ""))
+    snapshots = sorted({*os.listdir(HOME + "/snapshots")} - {needed}, reverse=True)
     for name in snapshots[KEPT_SNAPSHOTS:]:
         shutil.rmtree(f"{HOME}/snapshots/{name}")
     dumped = [name for name in snapshots if os.path.exists(f"{HOME}/snapshots/{name}/dumps")]
@@ -164,7 +178,9 @@ def finish_confirmed():
     note(line)
     prune()
     disarm()
-    shutil.rmtree(TRIAL + ".confirmed")
+    # In one step: half of it would be taken for a confirmation that is still to be finished.
+    os.rename(TRIAL + ".confirmed", OVER)
+    shutil.rmtree(OVER, ignore_errors=True)
 
 
 def confirm(run):
@@ -179,7 +195,12 @@ def confirm(run):
     write(TRIAL + "/confirmed.json", json.dumps(line))
     os.rename(TRIAL, TRIAL + ".confirmed")
     subprocess.run(["sync", HOME], check=False)
-    finish_confirmed()
+    # From here on it stays, whatever becomes of the records; the next run makes up for them.
+    try:
+        finish_confirmed()
+    except OSError as error:
+        disarm()
+        say(f"confirmed, but not recorded yet: {error}")
     return 0
 
 
@@ -198,8 +219,11 @@ def undo(run_id, reason):
         say("nothing is on trial; nothing to undo")
         return 0
     began = time.monotonic()
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(TRIAL + "/room")
     write(TRIAL + "/undoing", by)
     end_run(trial, by)
+    undo_steps()
     beyond = beyond_return(trial["run"])
     restore = Restore(trial["snapshot"], notes=TRIAL + "/changed.json", but=set(beyond))
     whole = restore.run()
@@ -232,15 +256,22 @@ def undo(run_id, reason):
         **run, "ended": time.time(), "outcome": "undone in part" if failed else "undone", "by": by,
         "reason": reason, "undone": restore.said, "failed": failed, "undo_seconds": seconds, "current": was,
     })  # fmt: skip
-    os.rename(TRIAL, TRIAL + ".undone")
+    os.rename(TRIAL, OVER)
     subprocess.run(["sync", HOME], check=False)
-    shutil.rmtree(TRIAL + ".undone")
+    shutil.rmtree(OVER, ignore_errors=True)
     unlock(run["id"])
     prune()
     say(f"undone in {seconds} s")
     # Last: it may be what runs us.
     disarm()
     return 0 if not failed else 2
+
+
+def undo_steps():
+    """Have steps that were armed by themselves go back now: their timers would do so into a later run."""
+    for armed in sorted(glob.glob(UNDO_OF_STEPS)):
+        # What fails here is put back below all the same.
+        subprocess.run(["sh", os.path.dirname(armed) + "/undo"], capture_output=True, check=False)
 
 
 def beyond_return(run):
@@ -251,10 +282,16 @@ def beyond_return(run):
         if not wanted:
             continue
         ask = "select name from public.schema_migrations"
-        done = subprocess.run(
-            ["runuser", "-u", "postgres", "--", "psql", "-XAtq", "-d", wanted["database"], "-c", ask],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        began = time.monotonic()
+        while True:
+            done = subprocess.run(
+                ["runuser", "-u", "postgres", "--", "psql", "-XAtq", "-d", wanted["database"], "-c", ask],
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            # After a boot the server may still be starting.
+            if done.returncode == 0 or time.monotonic() - began > DATABASE:
+                break
+            time.sleep(1)
         had = {name.removesuffix(".sql") for name in done.stdout.split()}
         # Where the database does not say, the code that fits the migration is the safer one.
         names = sorted(set(wanted["names"]) & had) if done.returncode == 0 else wanted["names"]
@@ -290,9 +327,13 @@ def main():
     verb, *rest = sys.argv[1:]
     with open(HOME + "/.lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if os.path.exists(TRIAL + ".confirmed/confirmed.json"):
-            finish_confirmed()
-        shutil.rmtree(TRIAL + ".undone", ignore_errors=True)
+        shutil.rmtree(OVER, ignore_errors=True)
+        if os.path.exists(TRIAL + ".confirmed"):
+            # A disk that is full must not keep what is on trial now from going back.
+            try:
+                finish_confirmed()
+            except OSError as error:
+                say(f"an earlier confirmation is not recorded yet: {error}")
         if verb == "confirm":
             return confirm(*rest)
         if verb == "undo":

@@ -15,7 +15,7 @@ def alive():
     try:
         with open(f"/proc/{session['pid']}/stat", encoding="utf-8", errors="replace") as file:
             return file.read().rpartition(")")[2].split()[19] == session["started"]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 

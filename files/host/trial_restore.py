@@ -86,6 +86,7 @@ class Restore:
         if about["kind"] == "absent":
             if os.path.lexists(path):
                 os.unlink(path)
+                sync(os.path.dirname(path))
             self.said.append(f"removed {path}")
             return
         if about["kind"] == "other":
@@ -127,6 +128,8 @@ class Restore:
         state = program("swap-state.sh", before["path"], "/nonexistent")
         active = "\nactive yes" in state or "\nelsewhere yes" in state
         size = os.path.getsize(before["path"]) if os.path.exists(before["path"]) else None
+        if os.path.exists(before["path"] + ".hostwright-new"):
+            os.unlink(before["path"] + ".hostwright-new")
         if (size, active) == (before["size"], before["active"]):
             return
         if before["size"] is None:
@@ -158,23 +161,40 @@ class Restore:
         """Make files that are back count: a reload of sshd, of the firewall."""
         for effect in self.manifest["effects"] if self.concerns("") else ():
             if self.changed & set(effect["paths"]):
-                self.attempt(program, effect["program"], *effect["arguments"])
-                self.said.append(effect["says"])
+                self.attempt(self.effect, effect)
+
+    def effect(self, effect):
+        program(effect["program"], *effect["arguments"])
+        self.said.append(effect["says"])
 
     def roles(self):
+        """Put back the roles of the apps that go back: a role's password goes with the app's secrets."""
+        names = [
+            role
+            for app, before in self.manifest["apps"].items()
+            for role in before["roles"]
+            if self.concerns(app)
+        ]
         path = self.snapshot + "/roles.sql"
-        if self.concerns("") and os.path.getsize(path):
-            self.said += program("trial-roles.sh", "restore", path).splitlines()
+        if names and os.path.getsize(path):
+            self.said += program("trial-roles.sh", "restore", path, *names).splitlines()
 
     # --- units
 
     def stop_new_units(self):
         """Stop what was not there; its file, and so the way to stop it, is about to go."""
         for unit, before in self.manifest["units"].items():
-            new = before["LoadState"] == "not-found" and os.path.exists(UNITS + unit)
-            if new and self.concerns(before["scope"]):
-                call("systemctl", "--quiet", "disable", "--now", unit)
-                self.said.append(f"stopped {unit}, which was not there before")
+            if before["LoadState"] == "not-found" and self.concerns(before["scope"]):
+                self.attempt(self.stop_new_unit, unit)
+
+    def stop_new_unit(self, unit):
+        if os.path.exists(UNITS + unit):
+            call("systemctl", "--quiet", "disable", "--now", unit)
+        elif is_active(unit):  # an earlier attempt took its file and did not get it to stop
+            call("systemctl", "stop", unit)
+        else:
+            return
+        self.said.append(f"stopped {unit}, which was not there before")
 
     def units(self):
         for unit, before in sorted(self.manifest["units"].items()):
@@ -183,7 +203,7 @@ class Restore:
 
     def unit(self, unit, before):
         """Start, stop or restart one unit, as its state then and its files now ask for."""
-        active = subprocess.run(["systemctl", "--quiet", "is-active", unit], check=False).returncode == 0
+        active = is_active(unit)
         if before["ActiveState"] not in ("active", "activating", "reloading"):
             if active:
                 call("systemctl", "stop", unit)
@@ -206,7 +226,8 @@ class Restore:
             if self.concerns(app) and before["current"] is not None:
                 self.attempt(self.update, before["update"])
             # Its flag is the first argument: one that is there was set by this run, or is left alone.
-            if before["leave"] and os.path.exists(before["leave"][2]):
+            ours = self.scopes is None or app in self.scopes
+            if ours and before["leave"] and os.path.exists(before["leave"][2]):
                 self.attempt(self.update, before["leave"])
 
     def update(self, command):
@@ -232,6 +253,10 @@ def differs(path, about):
         return True
     with open(path, "rb") as file:
         return hashlib.sha256(file.read()).hexdigest() != about["sha256"]
+
+
+def is_active(unit):
+    return subprocess.run(["systemctl", "--quiet", "is-active", unit], check=False).returncode == 0
 
 
 def call(*command):

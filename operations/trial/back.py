@@ -49,13 +49,13 @@ def target(
 
 def way(history: HistoryFields, app: str, release: str) -> tuple[str, bool] | None:
     """
-    Return the snapshot that brings a release back, and whether it brings back the whole host.
+    Return the snapshot that brings a release back, and whether it brings back the host's own files too.
 
     That is the newest one that was made while the release was the app's current one; None where it was
-    pruned. The whole host goes back only where no later run changed it: else others' changes would go too.
+    pruned. The host's own go back only where no later run changed it: else others' changes would go too.
     """
     found = [one for one in history["snapshots"] if one["current"].get(app) == release]
     if not found:
         return None
-    confirmed = [run["id"] for run in history["runs"] if run["outcome"] == "confirmed"]
-    return found[-1]["run"], bool(confirmed) and confirmed[-1] == found[-1]["run"]
+    stayed = [run["id"] for run in history["runs"] if run["outcome"] in ("confirmed", "rolled back")]
+    return found[-1]["run"], bool(stayed) and stayed[-1] == found[-1]["run"]

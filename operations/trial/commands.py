@@ -6,6 +6,7 @@ import json
 import time
 from typing import Any
 
+import gevent
 from paramiko import SSHException
 from pyinfra import logger
 from pyinfra.api import QuoteString, StringCommand
@@ -16,6 +17,8 @@ from operations.supervisor_text import render
 from operations.trial.run import HostRun
 
 HELD = 3
+# What trial-over.sh says of a run that is not on trial any more.
+STAYS, NEVER_ON_TRIAL = 5, 6
 UNIT_FILES = HOST_PROGRAMS.parent / "units"
 TRIAL = "/var/lib/hostwright/trial"
 # What the undo is made of; all of it lies on the host while a run is on trial.
@@ -25,6 +28,8 @@ PROGRAMS = (
 )  # fmt: skip
 # However dead the network is, an undo over the open connection is given up after this; the host does it then.
 UNDO_SECONDS = 1200
+# Over a dead network even the opening of a channel waits, for an hour, and pyinfra's timeout begins after it.
+ANSWER_SECONDS = 30
 DEAD = (OSError, EOFError, SSHException, PyinfraError)
 
 
@@ -36,7 +41,8 @@ def _run(
     arguments = {**run.arguments, "_timeout": timeout} if timeout else run.arguments
     wrapped = StringCommand(command, "&& echo hostwright-exit=0 || echo hostwright-exit=$?")
     wrapped.connector_arguments = command.connector_arguments
-    _, output = run.host.run_shell_command(wrapped, **{**command.connector_arguments, **arguments})
+    with gevent.Timeout(timeout + 5 if timeout else None, exception=TimeoutError):
+        _, output = run.host.run_shell_command(wrapped, **{**command.connector_arguments, **arguments})
     lines = output.stdout_lines
     code = -1
     if lines and lines[-1].startswith("hostwright-exit="):
@@ -95,6 +101,14 @@ def arm(run: HostRun) -> str:
     return "" if code == 0 else "\n".join(wrong) or "the host could not be recorded; nothing was changed"
 
 
+def answers(run: HostRun) -> bool:
+    """Return whether the host can be reached over the open connection."""
+    try:
+        return _run(run, StringCommand("true"), timeout=ANSWER_SECONDS)[0] == 0
+    except DEAD:
+        return False
+
+
 def undo(run: HostRun, reason: str) -> None:
     """Have the host undo this run, and tell what it did; where it cannot be reached it does so by itself."""
     prefix = run.host.print_prefix
@@ -102,12 +116,16 @@ def undo(run: HostRun, reason: str) -> None:
     began = time.monotonic()
     command = StringCommand(
         f"if [ -d {TRIAL} ]; then", script_of_trial("undo", run.about.id, reason),
-        "; else echo 'the host has gone back already'; fi",
+        "; else", script("trial-over.sh", run.about.id), "; fi",
     )  # fmt: skip
+    code = -1
+    said: list[str] = []
+    wrong = ["it does not answer"]
     try:
-        code, said, wrong = _run(run, command, timeout=UNDO_SECONDS)
+        if answers(run):
+            code, said, wrong = _run(run, command, timeout=UNDO_SECONDS)
     except DEAD as error:
-        code, said, wrong = -1, [], [str(error) or type(error).__name__]
+        wrong = [str(error) or type(error).__name__]
     for line in [*said, *wrong]:
         logger.error(f"{prefix}  {line}")
     seconds = time.monotonic() - began
@@ -115,6 +133,13 @@ def undo(run: HostRun, reason: str) -> None:
         logger.error(
             f"{prefix}the host is as it was before this run ({seconds:.1f} s); history.py shows all runs"
         )
+    elif code == STAYS:
+        logger.error(
+            f"{prefix}its answer was lost, but this run stays on this host; history.py shows all runs"
+        )
+    elif code == NEVER_ON_TRIAL:
+        release(run, run.line("failed", reason=reason))
+        return
     elif code == 2:
         logger.error(f"{prefix}the host is back but NOT healthy: see above; then: deploy.py, or rollback.py")
     elif said:
@@ -127,6 +152,7 @@ def undo(run: HostRun, reason: str) -> None:
             f"{prefix}the host cannot be reached; it goes back by itself, within {run.seconds} s at most; "
             "then history.py shows what it did"
         )
+        return
     release(run, "")
 
 

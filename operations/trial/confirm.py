@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pyinfra.api.host import Host
     from pyinfra.api.state import State
 
+# A new connection that hangs half way is a login that does not work.
+CONFIRM_SECONDS = 120
+
 
 @operation()
 def confirmed() -> Generator[FunctionCommand | StringCommand, None, None]:
@@ -37,7 +40,7 @@ def confirmed() -> Generator[FunctionCommand | StringCommand, None, None]:
 def _confirm(state: State, host: Host) -> bool:
     run = handler.run_of(host)
     line = run.line("rolled back" if run.left else "confirmed", changes=run.changed, left=run.left)
-    arguments: Any = {**run.arguments, "_stdin": line}
+    arguments: Any = {**run.arguments, "_stdin": line, "_timeout": max(CONFIRM_SECONDS, run.seconds)}
     problem = log_in_and_run(state, host, script_of_trial("confirm", run.about.id), arguments)
     if problem is not None:
         logger.error(f"{host.print_prefix}a new login could not confirm: {problem}")

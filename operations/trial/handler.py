@@ -75,10 +75,11 @@ class Handler(BaseStateCallback):
             run.beating.kill()
         if run.armed and not run.confirmed:
             commands.undo(run, run.failed or "the run was stopped")
+        elif run.confirmed:
+            # Its line is written; what failed since, such as pruning, has changed nothing about that.
+            commands.release(run, "")
         elif run.failed:
             commands.release(run, run.line("failed", reason=run.failed))
-        elif run.confirmed:
-            commands.release(run, "")
         else:
             commands.release(run, run.line("unchanged"))
 
@@ -116,16 +117,21 @@ class Handler(BaseStateCallback):
         """Wrap an operation's commands: what the host may have undone is not built upon."""
 
         def guarded_commands() -> Iterator[PyinfraCommand]:
-            for command in generator():
-                if run.overdue():
-                    raise TrialError(
-                        f"{run.host.name}: no contact for {run.seconds} s, so the host has undone this run "
-                        "by itself; run again"
-                    )
-                if not run.armed and not run.confirmed:
-                    self.arm(run)
-                run.changed += 1
-                yield command
+            try:
+                for command in generator():
+                    if run.overdue():
+                        raise TrialError(
+                            f"{run.host.name}: no contact for {run.seconds} s, so the host has undone this "
+                            "run by itself; run again"
+                        )
+                    if not run.armed and not run.confirmed:
+                        self.arm(run)
+                    run.changed += 1
+                    yield command
+            except PyinfraError as error:
+                # pyinfra ends the run with it, and tells no handler.
+                run.failed = run.failed or str(error)
+                raise
 
         return guarded_commands
 

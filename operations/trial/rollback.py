@@ -13,6 +13,7 @@ from facts.trial import History
 from operations.trial import handler
 from operations.trial.back import NoWayBackError, target, way
 from operations.trial.commands import script_of_trial
+from operations.trial.touched import HOST
 
 SNAPSHOTS = "/var/lib/hostwright/snapshots"
 
@@ -64,7 +65,8 @@ def rolled_back(
     found = way(history, app, release)
     if found is not None:
         snapshot, whole = found
-        yield script_of_trial("restore", f"{SNAPSHOTS}/{snapshot}", *([] if whole else [app]))
+        # Never the other apps of the host, whatever the snapshot has of them.
+        yield script_of_trial("restore", f"{SNAPSHOTS}/{snapshot}", app, *([HOST] if whole else []))
     if found is None or not found[1]:
         # Also after a snapshot of the app alone, whose link it then is already.
         yield script("release-current.py", app_dir, release)

@@ -17,8 +17,9 @@ class Touched:
     + owned: scope to paths or patterns that only the run writes; what was not there is removed by an undo
     + kept: the same of which an undo removes nothing, such as a package's own files
     + units: systemd unit to "scope" and, where its files are recorded at each start, "started", that record
-    + apps: app to "root", and the programs of `files/host/`, with their arguments, that show its services
-      ("state"), bring them to its current release ("update") and end a maintenance ("leave"; [] for none)
+    + apps: app to "root", its "roles", and the programs of `files/host/`, with their arguments, that show its
+      services ("state"), bring them to its current release ("update") and end a maintenance ("leave"; [] for
+      none)
     + effects: programs that make files count once they are back: "paths", "program", "arguments", "says"
     + swap: path of the swap file
     + sysctls, users, roles: names

@@ -94,7 +94,7 @@ CASES = {
     "requirements": Case(requirements_do_not_install, ("no-such-package-of-ours",)),
     "configuration": Case(configuration_does_not_parse, ("work_mem", "plenty")),
     "firewall": Case(locks_ssh_out, ("a new login failed",)),
-    "disk": Case(does_not_fit, ("No space left",)),
+    "disk": Case(does_not_fit, ("MB free, and this takes 1", "make room")),
 }
 
 

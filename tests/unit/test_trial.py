@@ -83,6 +83,12 @@ def test_the_whole_host_goes_back_only_by_the_last_run() -> None:
     assert way(remembered(), "shop", "gone") is None
 
 
+def test_a_rollback_counts_as_a_change_of_the_host() -> None:
+    memory = remembered()
+    memory["runs"].append(run("5", "rolled back"))
+    assert way(memory, "shop", "b2") == ("4", False)
+
+
 def test_what_is_sent_has_each_scope_once() -> None:
     touched = Touched()
     touched.add(["/etc/a"])
