@@ -50,7 +50,7 @@ def check_room():
     if free < needed + RESERVE:
         raise RefusedError(
             f"the disk of {releases} has {free >> 20} MB free, and this takes {needed >> 20} MB and "
-            f"{RESERVE >> 20} MB to spare; make room (apt-get clean, journalctl --vacuum-size=100M), run again"
+            f"{RESERVE >> 20} MB to spare; make room (apt-get clean, journalctl --vacuum-size=100M)"
         )
 
 

@@ -19,6 +19,7 @@ from pyinfra.api.command import PyinfraCommand
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.api.state import BaseStateCallback, State
+from pyinfra.context import ctx_config
 
 from operations.trial import commands
 from operations.trial.run import DEFAULT_SECONDS, TAG, About, HostRun, make_id, owner
@@ -179,8 +180,9 @@ def begin(
     if handler is None:
         handler = _handlers[id(state)] = Handler(About(make_id(), owner(), purpose, commit))
         state.add_callback_handler(handler)
-    # For each host anew: pyinfra resets its configuration after each one's turn.
-    state.config.ENV = {**(state.config.ENV or {}), TAG: handler.about.id}
+    # For each host anew: pyinfra gives each one's turn a copy of its configuration.
+    config = ctx_config.get()
+    config.ENV = {**config.ENV, TAG: handler.about.id}
     # In a deploy file `host` stands for whichever host is at work: this one is meant, for good.
     found = state.inventory.get_host(host.name)
     handler.hosts[host.name] = HostRun(

@@ -183,7 +183,7 @@ def test_history_shows_all_of_it(deployed: Deployed) -> None:
     text = verb(deployed, "history.py")
     for words in ("confirmed in", "undone in", "rolled back in", "releases of rec_io:", "snapshots, each"):
         assert words in text
-    last = ledger(deployed.host)[-1]["id"]
+    last = [line["id"] for line in ledger(deployed.host) if line["outcome"] == "rolled back"][-1]
     assert f"snapshot: /var/lib/hostwright/snapshots/{last}" in verb(
         deployed, "history.py", "--data", f"run={last}"
     )
