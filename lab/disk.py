@@ -1,36 +1,117 @@
-"""A host's disk: a copy of its image with an identity of its own."""
+"""A host's disk: a copy of its image, or of another host's disk, with an identity of its own."""
 
 from __future__ import annotations
 
 import ipaddress
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from lab import images, shelf, ssh
+from lab import images, removal, shelf, ssh
 from lab.errors import LabError
-from lab.run import run
+from lab.run import run, succeeds
 from lab.state import Host
 
 
-def make(host: Host, lock: int) -> None:
+def make(host: Host, lock: int, saved: Path | None = None) -> None:
     """
-    Copy the image and make it this host.
+    Copy the image, or a saved disk, and make it this host.
 
     + host: one that has an address.
     + lock: descriptor of its lock, which an interrupted copy goes on to hold.
+    + saved: what `save` wrote; default none, and so the image.
+
+    Raises `LabError` when the saved disk is of another image, or cannot be mounted on this machine.
     """
-    with images.image(host.image) as image:
-        run("cp", "--sparse=auto", image / "disk.ext4", _file(host), pass_fds=(lock,))
-        try:
-            attach(host)
-        except LabError:
-            # No loop devices here, as in most containers: a copy file by file takes seconds, but works.
-            _file(host).unlink()
-            host.root.rmdir()
-            run("cp", "--archive", "--reflink=auto", image / "tree", host.root, pass_fds=(lock,))
+    if saved is None:
+        with images.image(host.image) as image:
+            run("cp", "--sparse=auto", image / "disk.ext4", _file(host), pass_fds=(lock,))
+            try:
+                attach(host)
+            except LabError:
+                # No loop devices here, as in most containers: a copy file by file takes seconds, but works.
+                _file(host).unlink()
+                host.root.rmdir()
+                _copy_tree(image / "tree", host.root, lock)
+    else:
+        _copy_saved(host, saved, lock)
     _identify(host)
     ssh.make_host_key(host)
     ssh.authorize(host)
-    shelf.lend(host)
+    if saved is None:
+        # A saved disk has what it was lent, as one set with what was downloaded since.
+        shelf.lend(host)
+
+
+def _copy_saved(host: Host, saved: Path, lock: int) -> None:
+    if saved.is_dir():
+        _copy_tree(saved, host.root, lock)
+    else:
+        run("cp", "--sparse=auto", "--reflink=auto", saved, _file(host), pass_fds=(lock,))
+        try:
+            attach(host)
+        except LabError as error:
+            raise LabError(
+                f"the disk {saved} cannot be mounted here; make {host.name} anew: {error}"
+            ) from None
+    found = re.search(r"^VERSION_CODENAME=(\S+)", (host.root / "etc/os-release").read_text(), re.MULTILINE)
+    if found is None or found[1] != host.image:
+        raise LabError(
+            f"the disk {saved} is of {found[1] if found else 'no known release'}, not of {host.image}; "
+            "name the image that it was made from"
+        )
+    # Empty, the host makes itself one when it starts, as from an image.
+    (host.root / "etc/machine-id").write_text("")
+
+
+def _copy_tree(tree: Path, to: Path, lock: int) -> None:
+    run("cp", "--archive", "--reflink=auto", tree, to, pass_fds=(lock,))
+
+
+def save(host: Host, path: Path, lock: int) -> None:
+    """
+    Copy the disk of a host that is off, whole or not at all: one file, or a directory without loop devices.
+
+    + path: where to; nothing may be there. + lock: as in `make`.
+
+    Raises `LabError` when something is there, or something of this machine goes on writing to the disk.
+    """
+    if path.exists():
+        raise LabError(f"{path} is there already; remove it first")
+    aside = path.with_name(path.name + ".saving")
+    removal.remove_tree(aside)
+    # A host that ends in order leaves its swap on.
+    removal.swap_off(host.root)
+    try:
+        if _file(host).exists():
+            attach(host)
+            with _complete(host):
+                run("cp", "--sparse=always", "--reflink=auto", _file(host), aside, pass_fds=(lock,))
+        else:
+            _copy_tree(host.root, aside, lock)
+        aside.rename(path)
+    finally:
+        removal.remove_tree(aside)
+
+
+@contextmanager
+def _complete(host: Host, *, seconds: float = 10) -> Iterator[None]:
+    """
+    Have all of a disk in its file, and nothing written to it meanwhile.
+
+    Read-only, not unmounted: hosts that were started while it was mounted keep it mounted unseen.
+    """
+    end = time.monotonic() + seconds
+    while not succeeds("mount", "--options", "remount,ro", host.root):
+        if time.monotonic() > end:
+            raise LabError(f"something on this machine still writes to {host.root}; leave it, and try again")
+        time.sleep(0.1)
+    try:
+        yield
+    finally:
+        run("mount", "--options", "remount,rw", host.root)
 
 
 def _file(host: Host) -> Path:

@@ -81,6 +81,11 @@ def _image(of: Suite) -> Path:
     return _directory() / f"{of.name}-{digest.hexdigest()[:12]}"
 
 
+def identity(name: str) -> str:
+    """Return what changes with everything that an image is made from; raise `LabError` as `suite` does."""
+    return _image(suite(name)).name
+
+
 def _lock(of: Suite) -> Path:
     return places.cache() / "locks" / of.name
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import subprocess
 import time
+from pathlib import Path
 
-from lab import cgroups, disk, images, machine, network, places, registry, removal, shelf, ssh, state
+from lab import cgroups, images, machine, network, places, registry, removal, shelf, ssh, state
+from lab import disk as disks
 from lab.errors import LabError
 from lab.locks import locked
 from lab.run import tail
@@ -32,13 +34,21 @@ def find(name: str) -> Host:
     return host
 
 
-def up(name: str, *, image: str | None = None) -> Host:
+def up(
+    name: str,
+    *,
+    image: str | None = None,
+    groups: tuple[str, ...] | None = None,
+    disk: Path | None = None,
+) -> Host:
     """
     Make sure that a host is up: make it, or start it again from its disk, or leave it as it is.
 
     + name: small letters, digits and "-". + image: "bookworm" (default), "trixie", "jammy" or "noble".
+    + groups: files of group_data/ that it gets; default those that it has.
+    + disk: one that `save` wrote, of a host of this image, to make it from; default none, the image itself.
 
-    It does not change the image of a host that is there, and does not mend a cut network.
+    It does not change the image or the disk of a host that is there, and does not mend a cut network.
     Raises `MissingError` when the machine cannot run hosts, `LabError` when this one does not come up.
 
         host = up("web1", image="trixie")
@@ -47,6 +57,8 @@ def up(name: str, *, image: str | None = None) -> Host:
     state.check_name(name)
     if image is not None:
         images.suite(image)
+    if disk is not None and not disk.exists():
+        raise LabError(f"there is no disk {disk}; `lab.lifecycle.save` makes one of a host that is there")
     with state.alone(name) as lock:
         host = state.load(name)
         if host is not None and host.ready:
@@ -54,6 +66,8 @@ def up(name: str, *, image: str | None = None) -> Host:
                 raise LabError(
                     f"'{name}' is there, made from {host.image}; `python -m lab down {name}` first"
                 )
+            if groups is not None:
+                host = host.with_(groups=groups)
             if cgroups.processes(host.id):
                 log.info("%s is up already: %s", name, host.address)
                 return host
@@ -61,14 +75,14 @@ def up(name: str, *, image: str | None = None) -> Host:
         if host is not None:
             log.info("%s was left half-made; making it anew", name)
             _remove(host)
-        return _make(name, image or "bookworm", lock)
+        return _make(name, image or "bookworm", lock, groups or (), disk)
 
 
-def _make(name: str, image: str, lock: int) -> Host:
-    began = time.monotonic()
-    # The image first: building it takes long, and nothing of the host is there yet if it fails.
-    with images.image(image):
-        pass
+def _make(name: str, image: str, lock: int, groups: tuple[str, ...], saved: Path | None) -> Host:
+    if saved is None:
+        # The image first: building it takes long, and nothing of the host is there yet if it fails.
+        with images.image(image):
+            pass
     began = time.monotonic()
     with locked(places.state() / "locks" / ".key"):
         state.make_key()
@@ -79,12 +93,12 @@ def _make(name: str, image: str, lock: int) -> Host:
     try:
         gateway, address = registry.claim(host.id, directory)
         host = Host(name, image, directory, address, gateway).save()
-        disk.make(host, lock)
+        disks.make(host, lock, saved)
         _run(host, lock)
     except LabError:
         _remove(host)
         raise
-    host = host.with_(ready=True)
+    host = host.with_(ready=True, groups=groups)
     log.info("%s is up after %.1f s: %s (%s)", name, time.monotonic() - began, address, image)
     return host
 
@@ -92,7 +106,7 @@ def _make(name: str, image: str, lock: int) -> Host:
 def _start(host: Host, lock: int) -> Host:
     began = time.monotonic()
     registry.claim(host.id, host.directory, host.address)
-    disk.attach(host)
+    disks.attach(host)
     network.heal(host.id, host.address)
     host = host.with_(cut=False)
     _run(host, lock)
@@ -158,6 +172,48 @@ def kill(name: str) -> Host:
         removal.swap_off(host.root)
         log.info("%s is off; `python -m lab boot %s` starts it again", name, name)
         return host
+
+
+def save(name: str, path: Path) -> Host:
+    """
+    Shut a host down in order and keep a copy of its disk, to make others from: `up(..., disk=path)`.
+
+    + path: where to; nothing may be there. It becomes one sparse file, or a directory on a machine without
+      loop devices, and whoever asked for it removes it.
+
+    The host stays off; one that is off already is copied as it is.
+    Raises `LabError` when it is not there or does not end, or its disk cannot be copied.
+
+        save("web1", Path("/var/tmp/web1.ext4"))
+        up("web2", disk=Path("/var/tmp/web1.ext4"))
+    """
+    machine.need()
+    with state.alone(name) as lock:
+        host = find(name)
+        _shut_down(host)
+        disks.save(host, path, lock)
+        log.info("the disk of %s, which is off now, is in %s", name, path)
+        return host
+
+
+def _shut_down(host: Host, *, seconds: float = 90) -> None:
+    """Switch a host off in order, as its own `systemctl poweroff` does, and wait until it is."""
+    if not cgroups.processes(host.id):
+        return
+    if host.cut:
+        raise LabError(f"'{host.name}' is cut off; mend it with `python -m lab heal {host.name}`")
+    # The connection ends with the host: what ssh comes to says nothing.
+    subprocess.run(
+        host.ssh("systemctl", "poweroff"), capture_output=True, stdin=subprocess.DEVNULL, check=False
+    )
+    end = time.monotonic() + seconds
+    while cgroups.processes(host.id):
+        if time.monotonic() > end:
+            raise LabError(
+                f"{host.name} does not shut down within {seconds:g} s; its console said ({host.log}):\n"
+                f"{tail(host.log)}"
+            )
+        time.sleep(0.1)
 
 
 def cut(name: str) -> Host:

@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from lab import lifecycle, state
 from lab.errors import LabError
+from tests.lab import schedule, templates
 from tests.lab.playbook import LabHost
 
 IMAGES = ("bookworm", "trixie")
@@ -32,12 +35,29 @@ def left_behind(names: list[str]) -> list[str]:
     return [match[0] for match in found if match and not Path(f"/proc/{match['pid']}").exists()]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest modules first, and the tests of one host together."""
+    items.sort(key=lambda item: schedule.rank(item.nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
+    """Give each worker one host at a time, where it was asked for one module at a time."""
+    return schedule.HostScheduling(config, log) if config.getvalue("dist") == "loadscope" else None
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Remove the disks that the parallel workers shared, once they have all ended."""
+    if not hasattr(session.config, "workerinput"):
+        templates.forget(os.getpid())
+
+
 @pytest.fixture(scope="session", autouse=True)
 def tidy_lab() -> Iterator[None]:
     """Take down what killed sessions left behind; let SIGTERM end this one as Ctrl-C does, tidily."""
     former = signal.signal(signal.SIGTERM, signal.default_int_handler)
     for name in left_behind([host.name for host in state.load_all()]):
         lifecycle.down(name)
+    templates.forget()
     yield
     signal.signal(signal.SIGTERM, former)
 
@@ -47,16 +67,22 @@ def lab_host(request: pytest.FixtureRequest) -> Iterator[LabHost]:
     """
     Boot one lab host for each image and test module.
 
+    It is a bare one, unless the module has a constant TEMPLATE: "packages" or "deployed".
     A machine that cannot run the lab fails these tests, saying what is missing: skipped, they would
     look like tests that passed.
     """
     image: str = request.param
     name = host_name(image, request.module.__name__)
+    template: str | None = getattr(request.module, "TEMPLATE", None)
     try:
-        host = lifecycle.up(name, image=image)
-        yield LabHost(
+        with templates.disk(template, image) as saved:
+            host = lifecycle.up(name, image=image, disk=saved)
+        made = LabHost(
             name=name, image=image, address=host.address, key=host.key, known_hosts=host.known_hosts
         )
+        if template is not None:
+            templates.settled(made, template)
+        yield made
     except LabError as error:
         pytest.fail(f"the lab cannot run {name}: {error}", pytrace=False)
     finally:

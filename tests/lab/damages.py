@@ -128,6 +128,7 @@ BATCHES: dict[str, tuple[Damage, ...]] = {
             f"{CONTROL} stop {STOPPED}",
             (
                 "test_supervisorctl_says_running[rec_io]",
+                "test_status_command_says_running[rec_io]",
                 *(
                     f"{test}[rec_io-{STOPPED}]"
                     for test in (

@@ -56,15 +56,11 @@ ENV = "LINES_TOKEN='a%b'\n"
 
 
 def prepare(host: LabHost) -> None:
-    """Install what the app needs and make its user and directories."""
+    """Make the app's user and directories, on a host that has the packages of a deploy."""
     shell(
         host,
-        "export DEBIAN_FRONTEND=noninteractive; command -v supervisord && command -v logrotate || "
-        "{ apt-get update && apt-get -y install --no-install-recommends supervisor logrotate; } >/dev/null; "
-        "systemctl disable --quiet --now supervisor; "
         "useradd --system --user-group --no-create-home --shell /usr/sbin/nologin lines; "
         f"install -d -m 0755 {ROOT} /etc/lines; install -d -m 0750 -o lines -g lines {ROOT}/shared {LOGS}",
-        timeout=300,
     )
 
 

@@ -15,6 +15,7 @@ import pytest
 from tests.lab.damages import AS_POSTGRES, BATCHES, CONTROL, CRASHED, Damage
 from tests.lab.playbook import PROJECT, LabHost, shell, ssh
 
+TEMPLATE = "deployed"
 PYINFRA = Path(sys.executable).with_name("pyinfra")
 INVENTORY = "inventories/lab.py"
 DEPLOY_SECONDS, SUITE_SECONDS = 600, 240
@@ -79,65 +80,58 @@ def expected(damages: tuple[Damage, ...], tests: frozenset[str]) -> set[str]:
     return found
 
 
-@pytest.fixture(scope="module")
-def deployed(lab_host: LabHost) -> LabHost:
-    """A host with the example on it."""
-    deploy(lab_host)
-    return lab_host
-
-
 pytestmark = pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope="module")
 
 
-def test_sound_host_is_accepted(deployed: LabHost, tmp_path: Path) -> None:
+def test_sound_host_is_accepted(lab_host: LabHost, tmp_path: Path) -> None:
     """Nothing is found where nothing is wrong; every service is restarted on the way."""
-    verdict = accept(deployed, tmp_path)
+    verdict = accept(lab_host, tmp_path)
     assert (verdict.rc, verdict.failed) == (0, frozenset()), verdict.output
 
 
 @pytest.mark.parametrize("batch", list(BATCHES))
-def test_damage_is_named(deployed: LabHost, tmp_path: Path, batch: str) -> None:
+def test_damage_is_named(lab_host: LabHost, tmp_path: Path, batch: str) -> None:
     """Exactly the tests of what was damaged fail; a deploy, and undoing what is not its own, repairs it."""
     damages = BATCHES[batch]
     options = ["--settle", "2", *([] if batch == "restarts" else ["--no-disruptive"])]
     try:
         for damage in damages:
-            shell(deployed, damage.command)
-        verdict = accept(deployed, tmp_path, *options)
+            shell(lab_host, damage.command)
+        verdict = accept(lab_host, tmp_path, *options)
     finally:
         for damage in damages:
-            ssh(deployed, damage.repair)
-        deploy(deployed)
+            ssh(lab_host, damage.repair)
+        deploy(lab_host)
     assert verdict.rc == 1, verdict.output
     assert verdict.failed == expected(damages, verdict.tests), verdict.output
 
 
-def test_crash_is_named(deployed: LabHost, tmp_path: Path) -> None:
+def test_crash_is_named(lab_host: LabHost, tmp_path: Path) -> None:
     """A service that crashed meanwhile fails, though it is RUNNING again by the time it is looked at."""
     # The first look comes within seconds; the second one when the service has long been RUNNING again.
-    crash = threading.Timer(CRASH_AFTER, shell, (deployed, f"kill -KILL $({CONTROL} pid {CRASHED})"))
+    crash = threading.Timer(CRASH_AFTER, shell, (lab_host, f"kill -KILL $({CONTROL} pid {CRASHED})"))
     crash.start()
     settle = str(CRASH_AFTER + 8)
-    verdict = accept(deployed, tmp_path, "--settle", settle, "-k", "test_service_is_running_and_stays")
+    verdict = accept(lab_host, tmp_path, "--settle", settle, "-k", "test_service_is_running_and_stays")
     crash.join()
     assert verdict.failed == {f"test_service_is_running_and_stays[rec_io-{CRASHED}]"}, verdict.output
 
 
-def test_repaired_host_is_accepted_through_sudo(deployed: LabHost, tmp_path: Path) -> None:
+def test_repaired_host_is_accepted_through_sudo(lab_host: LabHost, tmp_path: Path) -> None:
     """After all that, a login that is not root finds nothing wrong, and what was not proven is shown."""
-    verdict = accept(deployed, tmp_path, "--no-disruptive", "--settle", "2", user="admin")
+    verdict = accept(lab_host, tmp_path, "--no-disruptive", "--settle", "2", user="admin")
     assert (verdict.rc, verdict.failed) == (0, frozenset()), verdict.output
     assert "not proven" in verdict.output
     assert "test_restart_leaves_configuration_as_it_was" in verdict.output
 
 
-def test_password_is_not_shown(deployed: LabHost, tmp_path: Path) -> None:
+def test_password_is_not_shown(lab_host: LabHost, tmp_path: Path) -> None:
     """Not even a failure shows the application's password, with every local variable and log on display."""
-    password = shell(deployed, "cat /etc/rec_io/secrets/db_password")
-    shell(deployed, f"{AS_POSTGRES} -c 'alter role rec_io_user nologin'")
+    password = shell(lab_host, "cat /etc/rec_io/secrets/db_password")
+    shell(lab_host, f"{AS_POSTGRES} -c 'alter role rec_io_user nologin'")
     options = ("-vv", "--showlocals", "--tb=long", "--log-level=DEBUG", "-k", "test_database or test_app")
-    verdict = accept(deployed, tmp_path, *options)
-    shell(deployed, f"{AS_POSTGRES} -c 'alter role rec_io_user login'")
+    verdict = accept(lab_host, tmp_path, *options)
+    shell(lab_host, f"{AS_POSTGRES} -c 'alter role rec_io_user login'")
     assert "test_app_credentials_work[rec_io]" in verdict.failed
     # Not `in`: an assertion would show the password that it looked for.
     assert verdict.output.count(password) + (tmp_path / "acceptance.xml").read_text().count(password) == 0

@@ -8,6 +8,7 @@ deployed by root, Debian 13 by a login with sudo.
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -142,10 +143,34 @@ def test_a_new_release_is_switched_to_and_installs_nothing(deployed: Deployed) -
     assert deployed.changed() == []
 
 
+def test_what_changed_of_one_service_restarts_that_one_alone(deployed: Deployed) -> None:
+    def pids() -> dict[str, str]:
+        return dict(re.findall(r"^(\S+) +RUNNING +pid (\d+)", shell(deployed.host, STATUS), re.MULTILINE))
+
+    def restarted() -> set[str]:
+        before = pids()
+        deployed.changed()
+        after = pids()
+        assert set(after) == set(before)
+        assert "11 of 12 services of rec_io were left as they run" in deployed.output
+        return {one for one in after if after[one] != before[one]}
+
+    with (deployed.project / "examples/rec_io/backend/services/symbol_price_feed.py").open("a") as file:
+        file.write("# changed\n")
+    assert restarted() == {"symbol_price_feed"}
+    assert "symbol_price_feed restarted: its code changed\n" in deployed.output
+    with (deployed.project / "group_data" / "lab.py").open("a") as file:
+        file.write("overrides['apps'] = {'rec_io': {'services': {'trade_manager': {'start_seconds': 2}}}}\n")
+    assert restarted() == {"trade_manager"}
+    assert "trade_manager restarted: its configuration changed (startsecs)\n" in deployed.output
+    assert deployed.changed() == []
+
+
 def test_a_release_cut_off_half_way_is_finished_by_the_next_run(deployed: Deployed) -> None:
-    marker = deployed.project / "examples" / "rec_io" / "NOTES"
+    # One of the files that all services use, so that each is restarted.
+    marker = deployed.project / "examples" / "rec_io" / "backend" / "notes.py"
     for seconds in (2.0, 2.8, 3.6):
-        marker.write_text(f"cut off after {seconds} s\n")
+        marker.write_text(f"# cut off after {seconds} s\n")
         process = deployed.start("-y")
         time.sleep(seconds)
         process.kill()
@@ -154,7 +179,7 @@ def test_a_release_cut_off_half_way_is_finished_by_the_next_run(deployed: Deploy
         assert len(lines) == 12, lines
     deployed.changed()
     assert deployed.changed() == []
-    assert shell(deployed.host, "cat /opt/rec_io/current/NOTES") == marker.read_text().strip()
+    assert shell(deployed.host, "cat /opt/rec_io/current/backend/notes.py") == marker.read_text().strip()
     assert all("RUNNING" in line for line in shell(deployed.host, STATUS).splitlines())
 
 

@@ -15,11 +15,12 @@ import paramiko
 import pytest
 
 import lab
-from lab import cgroups, machine, network, places, registry, state
+from lab import cgroups, lifecycle, machine, network, places, registry, removal, state
 from lab.run import tail
 
 WEB = "hwlab-self-web"
 OTHER = "hwlab-self-other"
+TWIN = "hwlab-self-twin"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -265,6 +266,35 @@ def test_a_half_made_host_can_be_taken_down(clone: Path) -> None:
     assert leftovers(machine_id, directory) != []
     lab.down(OTHER)
     assert leftovers(machine_id, directory) == []
+
+
+def test_a_host_is_made_from_the_disk_of_another(clone: Path) -> None:
+    saved = clone / "saved.ext4"
+    host = lab.up(OTHER)[0]
+    said(host, "echo kept >/root/kept; systemctl mask cron.service")
+    # Left on when the host ends, as every swap file is.
+    said(
+        host, "cd /; fallocate -l 5M swap-of-other; chmod 600 swap-*; mkswap swap-* && swapon /swap-of-other"
+    )
+    identity = "cat /etc/machine-id /etc/ssh/ssh_host_ed25519_key.pub"
+    before = said(host, identity)
+    assert lifecycle.save(OTHER, saved).state == "off"
+    assert saved.is_dir() or saved.stat().st_blocks * 512 < saved.stat().st_size / 5
+    with pytest.raises(lab.LabError, match="is there already"):
+        lifecycle.save(OTHER, saved)
+    with pytest.raises(lab.LabError, match="is of bookworm, not of trixie"):
+        lifecycle.up(TWIN, image="trixie", disk=saved)
+    assert not state.directory_of(TWIN).exists()
+    # The host itself goes on from its disk, and what it does there is not in the copy.
+    said(lab.boot(OTHER), "rm /root/kept")
+    twin = lifecycle.up(TWIN, disk=saved)
+    assert said(twin, "cat /root/kept; hostname; systemctl is-enabled cron; true").split() == [
+        "kept", TWIN, "masked",
+    ]  # fmt: skip
+    assert not set(said(twin, identity).split()) & set(before.split()) - {"ssh-ed25519"}
+    assert twin.address != host.address
+    lab.down(OTHER, TWIN)
+    removal.remove_tree(saved)
 
 
 def test_down_leaves_nothing(web: lab.Host) -> None:

@@ -1,4 +1,8 @@
-"""hostwright's own migrations on real hosts: the catalog, the ledger and the journal are the judges."""
+"""
+hostwright's own migrations on real hosts: the catalog, the ledger and the journal are the judges.
+
+Of the slow tests, those that kill something are on Debian 12 alone, those of locks that others hold on 13.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,9 @@ from operations import migration_files, migrations
 from tests.lab import playbook
 from tests.lab.playbook import LabHost, Result, fingerprint, run, shell, ssh
 
+TEMPLATE = "packages"
+ON_12 = pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope="module")
+ON_13 = pytest.mark.parametrize("lab_host", ["trixie"], indirect=True, scope="module")
 UNIT = "hostwright-migrate-shop.service"
 RUNNING = "for try in $(seq 300); do {}; sleep 0.1; done; exit 1"
 KILL = (
@@ -101,14 +108,11 @@ class Shop:
 def shop(lab_host: LabHost) -> Shop:
     shell(
         lab_host,
-        "export DEBIAN_FRONTEND=noninteractive; apt-get update >/dev/null && "
-        "apt-get -y install --no-install-recommends postgresql python3 >/dev/null; "
         "mkdir -p /opt/shop/releases /var/lib/hostwright/snapshots/one; "
         "install -d -m 0750 /etc/shop; install -d -m 0700 /etc/shop/secrets; "
         "chmod 0700 /var/lib/hostwright /var/lib/hostwright/snapshots; "
         f"umask 077; cat >{FILE}",
         stdin=PASSWORD + "\n",
-        timeout=300,
     )
     run(lab_host, SERVER).ok()
     return Shop(lab_host)
@@ -275,6 +279,7 @@ def wait_for(shop: Shop, asked: str) -> None:
     shell(shop.host, RUNNING.format(command))
 
 
+@ON_13
 def test_a_blocked_file_fails_with_who_blocks_it(shop: Shop) -> None:
     files = {**upto_five(), "006_column.sql": "CREATE TABLE six (id int); ALTER TABLE customers ADD age int;"}
     hold(shop, "BEGIN", "LOCK TABLE customers")
@@ -300,6 +305,7 @@ def upto_six() -> dict[str, str]:
     }  # fmt: skip
 
 
+@ON_13
 def test_waits_for_another_session_that_holds_the_lock(shop: Shop, tmp_path: Path) -> None:
     files = {**upto_six(), "007_seven.sql": "CREATE TABLE seven (id int);"}
     hold(shop, f"SELECT pg_advisory_lock({0x686F737477726967})")
@@ -331,6 +337,7 @@ def sleeping(shop: Shop) -> None:
     )
 
 
+@ON_12
 def test_a_killed_controller_leaves_it_running_and_the_next_run_waits(shop: Shop, tmp_path: Path) -> None:
     files = {**upto_seven(), "008_slow.sql": SLOW.format("eight", 8008, 6)}
     process = playbook.start(shop.host, shop.deploy(files), directory=tmp_path)
@@ -345,6 +352,7 @@ def test_a_killed_controller_leaves_it_running_and_the_next_run_waits(shop: Shop
     assert shop.sql("SELECT count(*) FROM customers WHERE id = 8008") == "1"
 
 
+@ON_12
 def test_a_killed_unit_leaves_nothing_of_the_file_and_the_next_run_completes(
     shop: Shop, tmp_path: Path
 ) -> None:
@@ -383,6 +391,7 @@ def test_a_killed_unit_leaves_nothing_of_the_file_and_the_next_run_completes(
     assert shop.sql("SELECT count(*) FROM customers WHERE id = 9009") == "1"
 
 
+@ON_12
 def test_killed_at_any_moment_each_file_is_there_as_a_whole_or_not_at_all(shop: Shop, tmp_path: Path) -> None:
     numbers = range(20, 28)
     files = {

@@ -1,11 +1,18 @@
-"""`operations/packages.py` on real hosts, with the real archive."""
+"""
+`operations/packages.py` on real hosts, with the real archive.
+
+The waits for a lock and for cloud-init are on Debian 12 alone: they are the project's own program.
+"""
 
 from __future__ import annotations
 
 import time
 
+import pytest
+
 from tests.lab.playbook import LabHost, fingerprint, run, shell, ssh
 
+ON_ONE = pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope="module")
 APT_PLACES = ("/etc", "/var/lib/apt/lists", "/var/lib/apt/extended_states", "/var/lib/dpkg")
 
 
@@ -97,6 +104,7 @@ def test_old_lists_and_changed_sources_are_fetched(lab_host: LabHost) -> None:
     shell(lab_host, "rm /etc/apt/sources.list.d/new.list; touch -d yesterday /etc/apt/sources.list.d")
 
 
+@ON_ONE
 def test_ready_waits_for_the_lock(lab_host: LabHost) -> None:
     code = deploy('ready(name="Ready", timeout=60)')
     assert run(lab_host, code).ok().changed == []
@@ -134,6 +142,7 @@ esac
 """
 
 
+@ON_ONE
 def test_ready_waits_for_cloud_init(lab_host: LabHost) -> None:
     """A stand-in that answers as cloud-init does: no image of the lab carries the real one."""
     for rc, ok in ((2, True), (1, False)):

@@ -8,6 +8,7 @@ import pytest
 
 from tests.lab.playbook import LabHost, Result, fingerprint, run, shell, ssh
 
+TEMPLATE = "packages"
 # Names that break every quoting that is not done right, in psql, in shells and in connection strings.
 NASTY = "Üb\"er 'app\\ %:x$"
 PASSWORD = "lab-Päss-wörd-ﬁ-1"
@@ -113,55 +114,32 @@ def state(host: LabHost) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def bare(lab_host: LabHost) -> LabHost:
-    """Use the host before PostgreSQL is there: facts are empty, and operations say what is missing."""
-    deploy = """
-from pyinfra import host
-from facts import postgres
-assert host.get_fact(postgres.Running) is None
-assert host.get_fact(postgres.Role, role="app", password_file="/root/none") is None
-assert host.get_fact(postgres.Database, database="app") is None
-assert host.get_fact(postgres.Settings, file="90-x.conf", names=["work_mem"]) is None
-assert host.get_fact(postgres.Hba) is None
-"""
-    run(lab_host, deploy).ok()
-    refused(
-        lab_host, "postgres.role('app')", "there is no cluster on this host; install the package postgresql"
+def server(lab_host: LabHost) -> LabHost:
+    """Give it a password, and deploy everything once, at the highest verbosity."""
+    shell(lab_host, f"umask 077 && cat >{FILE}", stdin=PASSWORD + "\n")
+    shell(lab_host, "cat >/run/watcher.py", stdin=WATCHER)
+    shell(
+        lab_host, "systemd-run -q --unit=watcher -p StandardOutput=file:/run/watched python3 /run/watcher.py"
     )
-    refused(
-        lab_host, "postgres.running()", "there is no cluster on this host; install the package postgresql"
-    )
-    return lab_host
-
-
-@pytest.fixture(scope="module")
-def server(bare: LabHost) -> LabHost:
-    """Install PostgreSQL and a password, and deploy everything once, at the highest verbosity."""
-    packages = "postgresql" if bare.image == "trixie" else "postgresql postgresql-contrib"
-    quiet = "DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120"
-    shell(bare, f"{quiet} update && {quiet} install -y --no-install-recommends {packages}", timeout=300)
-    shell(bare, f"umask 077 && cat >{FILE}", stdin=PASSWORD + "\n")
-    shell(bare, "cat >/run/watcher.py", stdin=WATCHER)
-    shell(bare, "systemd-run -q --unit=watcher -p StandardOutput=file:/run/watched python3 /run/watcher.py")
     # The watcher is worth something only if it sees what it should.
-    shell(bare, f"sleep 0.5; sh -c 'sleep 0.5; :' {shlex.quote(PASSWORD)}")
-    assert PASSWORD in shell(bare, "cat /run/watched; : >/run/watched")
-    first = run(bare, DEPLOY, "-vvv")
-    shell(bare, "systemctl stop watcher.service")
+    shell(lab_host, f"sleep 0.5; sh -c 'sleep 0.5; :' {shlex.quote(PASSWORD)}")
+    assert PASSWORD in shell(lab_host, "cat /run/watched; : >/run/watched")
+    first = run(lab_host, DEPLOY, "-vvv")
+    shell(lab_host, "systemctl stop watcher.service")
     first.ok()
-    assert "running" in first.unchanged  # the package starts it
+    assert "running" in first.unchanged  # as after the installation
     assert len(first.changed) == EVERYTHING - 1, first
-    assert shell(bare, "cat /run/watched") == ""
+    assert shell(lab_host, "cat /run/watched") == ""
     assert PASSWORD not in first.output
     assert VERIFIER not in first.output
-    log = shell(bare, "cat /var/log/postgresql/*.log")
+    log = shell(lab_host, "cat /var/log/postgresql/*.log")
     assert "ALTER ROLE" in log, "the log has no statements: this test would find nothing"
     assert VERIFIER not in log
     kept = "select count(*) > 20, count(*) filter (where query like '%SCRAM-SHA-256$%')"
     kept += " from public.pg_stat_statements"
-    assert sql(bare, kept, "app_db") == "t|0"
+    assert sql(lab_host, kept, "app_db") == "t|0"
     assert PASSWORD not in log
-    return bare
+    return lab_host
 
 
 def test_again_changes_nothing(server: LabHost) -> None:

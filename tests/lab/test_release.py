@@ -13,6 +13,7 @@ import artefact
 from tests.lab import playbook
 from tests.lab.playbook import LabHost, run, shell, ssh
 
+TEMPLATE = "packages"
 APP = "/opt/shop"
 # One small wheel, and a hash of it.
 REQUIREMENTS = "h11==0.16.0 --hash=sha256:63cf8bbe7522de3bf65932fda1d9c2772064ffb3dae62d55932da54b31cb6c86\n"
@@ -20,12 +21,8 @@ REQUIREMENTS = "h11==0.16.0 --hash=sha256:63cf8bbe7522de3bf65932fda1d9c2772064ff
 
 @pytest.fixture(scope="module")
 def prepared(lab_host: LabHost) -> LabHost:
-    shell(
-        lab_host,
-        "python3 -c 'import ensurepip' || { apt-get -qq update && DEBIAN_FRONTEND=noninteractive "
-        "apt-get -qq install --no-install-recommends python3-venv >/dev/null; }",
-        timeout=300,
-    )
+    # Nothing but the release may write below /var/lib.
+    shell(lab_host, "systemctl stop postgresql")
     shell(lab_host, "useradd --system --user-group --no-create-home --shell /usr/sbin/nologin shop")
     return lab_host
 

@@ -1,4 +1,9 @@
-"""Exactly what changed is restarted, and the run says which and why: PIDs on a real host."""
+"""
+Exactly what changed is restarted, and the run says which and why: PIDs on a real host.
+
+On Debian 13 alone: both images have the same supervisor, and what differs between two releases is told by the
+project's own program.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,8 @@ from tests.lab import playbook
 from tests.lab.lines import ROOT, pids, prepare, supervisor_pid
 from tests.lab.playbook import LabHost, Result, run, shell
 
+TEMPLATE = "packages"
+pytestmark = pytest.mark.parametrize("lab_host", ["trixie"], indirect=True, scope="module")
 SERVICES = ("web", "work", "feed")
 
 DEPLOY = """

@@ -10,6 +10,7 @@ import pytest
 
 from tests.lab.playbook import LabHost, fingerprint, run, shell, ssh, start
 
+TEMPLATE = "packages"
 DEPLOY = """
 from operations import packages, ufw
 packages.installed(name="Install ufw", packages=["ufw"])

@@ -11,7 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab import authorities, cgroups, images, machine, network, places, removal, state, sysctls
+from lab import (
+    authorities,
+    cgroups,
+    disk,
+    images,
+    lifecycle,
+    machine,
+    network,
+    places,
+    removal,
+    ssh,
+    state,
+    sysctls,
+)
 from lab.__main__ import main
 from lab.errors import LabError, MissingError
 from lab.locks import is_locked, locked
@@ -174,3 +187,39 @@ def test_settings_are_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert (tree / "vm/swappiness").read_text() == "60\n"
     assert (tree / "net/ipv4/ip_forward").read_text() == "0\n"
     assert not kept.exists()
+
+
+def test_a_disk_that_is_not_there_is_refused(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "need", lambda **_: None)
+    with pytest.raises(LabError, match="there is no disk /none"):
+        lifecycle.up("web1", disk=Path("/none"))
+    assert not state.directory_of("web1").exists()
+
+
+def test_without_loop_devices_a_saved_disk_is_a_directory(
+    clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("make_host_key", "authorize"):
+        monkeypatch.setattr(ssh, name, lambda _: None)
+    places.make_state()
+    one, two, three = (
+        state.Host(name, image, state.directory_of(name), address="198.18.0.2", gateway="198.18.0.1")
+        for name, image in (("one", "bookworm"), ("two", "bookworm"), ("three", "trixie"))
+    )
+    for host in (one, two, three):
+        host.directory.mkdir()
+    (one.root / "etc" / "default").mkdir(parents=True)
+    (one.root / "etc" / "os-release").write_text("ID=debian\nVERSION_CODENAME=bookworm\n")
+    (one.root / "etc" / "machine-id").write_text("1" * 32)
+    saved = tmp_path / "saved"
+    with locked(tmp_path / "lock") as lock:
+        disk.save(one, saved, lock)
+        assert [path.name for path in tmp_path.iterdir() if path.name.startswith("saved")] == ["saved"]
+        with pytest.raises(LabError, match="is there already"):
+            disk.save(one, saved, lock)
+        disk.make(two, lock, saved)
+        with pytest.raises(LabError, match="is of bookworm, not of trixie"):
+            disk.make(three, lock, saved)
+    assert (two.root / "etc" / "hostname").read_text() == "two\n"
+    assert (two.root / "etc" / "machine-id").read_text() == ""
+    assert (one.root / "etc" / "machine-id").read_text() == "1" * 32
