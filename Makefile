@@ -28,7 +28,10 @@ check: venv ## format, lint, types, unit tests
 test: check lab ## everything
 	@scripts/test
 
+faults: lab ## break an upgrade at every boundary in four ways; writes docs/faults.md (an hour or more)
+	@scripts/faults
+
 lock: venv ## pin what requirements/*.in name
 	@scripts/lock
 
-.PHONY: help venv lab demo demo-down check test lock
+.PHONY: help venv lab demo demo-down check test faults lock
