@@ -21,13 +21,13 @@ from tests.lab.playbook import PROJECT
 
 DOCUMENT = PROJECT / "docs" / "faults.md"
 PREFACE = f"""\
-An upgrade of `examples/rec_io` from one release to the next, which changes code, packages,
+An upgrade of `examples/rec_io` from one release to the next, which changes code, packages, a
 migration, supervisor programs, logrotate, PostgreSQL settings (with a restart), a role, swap
-and the firewall. It is broken once after each of its operations, in four ways. Afterwards
-either all of release 1 works or all of release 2 does: files, processes and what they run,
-server settings, rules in the kernel, pages; no acknowledged row is lost, nothing is left
-behind, and the next plain `deploy.py` ends with exit code 0 at release 2. Data does not go
-back: the migration may be there while release 1 runs.
+and the firewall. It is broken once after each of its operations, in four ways. A cell is good
+where afterwards either all of release 1 works or all of release 2 does: files, processes and
+what they run, server settings, rules in the kernel, pages; no acknowledged row is lost,
+nothing is left behind, and the next plain `deploy.py` ends with exit code 0 at release 2. Data
+does not go back: the migration may be there while release 1 runs.
 
 Each cell says which release the host was at, and how many seconds after the fault all of it was seen to
 work. The trial's deadline was {upgrade.TRIAL_SECONDS} s here; it is 300 s by default, and what waits for

@@ -74,9 +74,15 @@ def document(
             found = [_cell(outcomes.get((kind, one.index))) for kind in KINDS]
         else:
             found = [f"same state as {same}"] + [""] * (len(KINDS) - 1)
-        rows.append(f"| {one.index} | {one.name} | " + " | ".join(found) + " |")
+        rows.append(f"| {one.index} | {one.name.replace(' | ', ': ')} | " + " | ".join(found) + " |")
     bad = [outcome for outcome in outcomes.values() if outcome.problems]
-    parts = ["# Fault matrix", preface, "\n".join(rows), _summary(outcomes.values()), made]
+    parts = [
+        "# Fault matrix",
+        preface,
+        "\n".join(rows),
+        _summary(outcomes.values(), len(cells(operations))),
+        made,
+    ]
     if bad:
         parts += ["## Bad cells", "\n".join(_bad(one) for one in bad)]
     return "\n\n".join(parts) + "\n"
@@ -92,10 +98,10 @@ def _bad(outcome: Outcome) -> str:
     return f"- {outcome.kind}:{outcome.index}, after {outcome.after}: " + "; ".join(outcome.problems)[:600]
 
 
-def _summary(outcomes: Iterable[Outcome]) -> str:
+def _summary(outcomes: Iterable[Outcome], planned: int) -> str:
     all_of = list(outcomes)
     good = [one for one in all_of if not one.problems]
-    told = f"{len(good)} of {len(all_of)} cells are good."
+    told = f"{len(all_of)} of {planned} cells were run, {len(good)} of them are good."
     for kind, title in KINDS.items():
         seconds = sorted(one.seconds for one in good if one.kind == kind)
         if seconds:

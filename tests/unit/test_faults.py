@@ -124,7 +124,7 @@ def test_only_whole_lines_of_acknowledged_rows_count(tmp_path: Path) -> None:
 
 
 OPERATIONS = [
-    controller.Operation(1, "Look", changes=False),
+    controller.Operation(1, "First | Look", changes=False),
     controller.Operation(2, "Look again", changes=False),
     controller.Operation(3, "Write", changes=True),
     controller.Operation(4, "Look", changes=False),
@@ -145,10 +145,10 @@ def test_the_document_shows_good_bad_shared_and_missing_cells() -> None:
         ("cut", 3): Outcome("cut", 3, "Write", None, 100, problems=["a mixture"]),
     }
     text = table.document(OPERATIONS, outcomes, "Made here.", "Shows this.")
-    assert "| 1 | Look | same state as 2 |  |  |  |" in text
+    assert "| 1 | First: Look | same state as 2 |  |  |  |" in text
     assert "| 2 | Look again | not run | not run | not run | not run |" in text
     assert "| 3 | Write | release 1, 7 s | **BAD** | not run | not run |" in text
-    assert "1 of 2 cells are good. Controller killed: 7 s at the median" in text
+    assert "2 of 12 cells were run, 1 of them are good. Controller killed: 7 s at the median" in text
     assert "- cut:3, after Write: a mixture" in text
 
 
