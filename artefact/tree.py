@@ -85,7 +85,7 @@ def _from_git(root: Path) -> set[str] | None:
 
 def _from_walk(root: Path) -> set[str]:
     found: set[str] = set()
-    specs: dict[str, pathspec.PathSpec] = {}  # type: ignore[type-arg]
+    specs: dict[str, pathspec.PathSpec] = {}  # type: ignore[type-arg]  # generic only in its newest release
 
     def ignored(path: str) -> bool:
         """Ask the .gitignore files from the nearest directory up; the first that has a word decides."""

@@ -70,7 +70,7 @@ def file(
 
     body = content.encode()
     wanted = {"user": user, "group": group, "mode": mode, "sha256": hashlib.sha256(body).hexdigest()}
-    if now is not None and all(now[key] == value for key, value in wanted.items()):  # type: ignore[literal-required]
+    if now is not None and all(now[key] == value for key, value in wanted.items()):  # type: ignore[literal-required]  # keys of both
         host.noop(f"{path} is already as declared")
         return
     yield script(

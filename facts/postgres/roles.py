@@ -73,5 +73,5 @@ class Role(FactBase[RoleFields | None]):
             return None
         found: RoleFields = json.loads(output[0])
         word = output[1] if len(output) > 1 else None
-        found["password"] = word if word in ("match", "differs", "absent") else None  # type: ignore[typeddict-item]
+        found["password"] = word if word in ("match", "differs", "absent") else None  # type: ignore[typeddict-item]  # one of its words
         return found

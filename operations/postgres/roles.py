@@ -52,8 +52,8 @@ def attribute_words(wanted: Attributes, now: Attributes | None) -> list[str]:
     }  # fmt: skip
     words = []
     for key, word in flags.items():
-        if now is None or now[key] != wanted[key]:  # type: ignore[literal-required]
-            words.append(word if wanted[key] else f"NO{word}")  # type: ignore[literal-required]
+        if now is None or now[key] != wanted[key]:  # type: ignore[literal-required]  # keys of both
+            words.append(word if wanted[key] else f"NO{word}")  # type: ignore[literal-required]  # keys of both
     if now is None or now["connection_limit"] != wanted["connection_limit"]:
         words.append(f"CONNECTION LIMIT {wanted['connection_limit']}")
     until = wanted["valid_until"]

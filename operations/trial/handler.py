@@ -66,7 +66,7 @@ class Handler(BaseStateCallback):
         if run is not None and not run.failed:
             run.failed = ", ".join(state.get_op_meta(op_hash).names)
 
-    def host_disconnect(self, state: State, host: Host) -> None:  # type: ignore[override]  # noqa: ARG002
+    def host_disconnect(self, state: State, host: Host) -> None:  # type: ignore[override]  # noqa: ARG002  # as above
         """End the run: undo what is not confirmed, write the ledger, give the lock back."""
         run = self.hosts.get(host.name)
         if run is None or not run.locked:

@@ -14,8 +14,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-import testinfra  # type: ignore[import-untyped]
-from testinfra.host import Host  # type: ignore[import-untyped]
+import testinfra  # type: ignore[import-untyped]  # it has no types
+from testinfra.host import Host  # type: ignore[import-untyped]  # it has no types
 
 from tests.acceptance.inventory import DeclaredHost
 
