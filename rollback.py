@@ -19,7 +19,7 @@ chosen = rollback.chosen(settings, host.data.get("app"))
 trial.begin(host, settings, {}, verb=guard.verb(), project=guard.PROJECT)
 for app in host.loop(chosen):
     maintenance.enter(app=app, release="", drain=host.data.get("drain") != "no")
-    rollback.back(app=app, to=host.data.get("to"))
+    rollback.back(app=app, to=host.data.get("to"), cluster=settings.postgresql.cluster)
     maintenance.leave(app=app)
 for app in host.loop(chosen):
     gates.check(app=app)

@@ -40,19 +40,19 @@ def chosen(settings: Settings, app: object) -> list[App]:
 
 
 @deploy("Go back")
-def back(app: App, to: object) -> None:
+def back(app: App, to: object, cluster: str | None = None) -> None:
     """One app, to the good release before the current one, or to one by id."""
     trial.rolled_back(
         name=f"Put {app.key} back to {f'release {to}' if to else 'the good release before'}",
         app=app.key,
         app_dir=app.root,
         to=str(to) if to else None,
-        refusal=partial(_refusal, app),
+        refusal=partial(_refusal, app, cluster),
         restart=script(*update_command(app)),
     )
 
 
-def _refusal(app: App, release: str) -> str | None:
+def _refusal(app: App, cluster: str | None, release: str) -> str | None:
     """Return why a release cannot live with the database as it is, with the way out."""
     if app.database is None:
         return None
@@ -60,7 +60,9 @@ def _refusal(app: App, release: str) -> str | None:
     stated = {name: one["about"]["schema"] if one["about"] else None for name, one in releases.items()}
     if not any(stated.values()):
         return None
-    ledger = [row["name"] for row in host.get_fact(Migrations, database=app.database.database)]
+    ledger = [
+        row["name"] for row in host.get_fact(Migrations, database=app.database.database, cluster=cluster)
+    ]
     names = schema.can_live_with(stated.get(release), ledger, schema.breaking(stated.values()))
     if not names:
         return None

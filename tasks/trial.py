@@ -17,19 +17,21 @@ from operations import schema, sshd, trial, ufw
 from operations.trial import Touched
 from settings import Settings
 from settings.app import App
-from tasks import maintenance, release, services
+from tasks import maintenance, plan, services
 
 CLUSTERS = "/etc/postgresql/*/*"
 
 
-def begin(host: Host, settings: Settings, made: dict[str, release.Plan], *, verb: str, project: Path) -> None:
+def begin(host: Host, settings: Settings, made: dict[str, plan.Plan], *, verb: str, project: Path) -> None:
     """Put the run on trial: take the host's lock, and record the host right before the first change."""
     trial.begin(
         host,
         touched=touched(settings, str(host.data.get("ssh_user") or "root")),
         purpose=f"{verb} ({settings.environment})",
         releases={
-            app.key: _about(host, app, made[app.key]) for app in settings.all_apps() if app.key in made
+            app.key: _about(host, app, made[app.key], settings.postgresql.cluster)
+            for app in settings.all_apps()
+            if app.key in made
         },
         seconds=settings.trial.seconds,
         wait=_seconds(host.data.get("wait")),
@@ -50,23 +52,23 @@ def _seconds(given: object) -> int:
     return int(text)
 
 
-def _about(host: Host, app: App, plan: release.Plan) -> dict[str, Any]:
+def _about(host: Host, app: App, mine: plan.Plan, cluster: str | None) -> dict[str, Any]:
     """Return what the ledger says of a release; refuse one that could not be undone unless that is meant."""
     found: dict[str, Any] = {
-        "release": plan.release,
-        "digest": plan.archive.digest,
-        "commit": plan.about["commit"],
+        "release": mine.release,
+        "digest": mine.archive.digest,
+        "commit": mine.about["commit"],
     }
-    breaking = plan.about["schema"]["breaking"] if plan.about["schema"] is not None else []
+    breaking = mine.about["schema"]["breaking"] if mine.about["schema"] is not None else []
     if not breaking or app.database is None:
         return found
-    ledger = host.get_fact(Migrations, database=app.database.database)
+    ledger = host.get_fact(Migrations, database=app.database.database, cluster=cluster)
     current = host.get_fact(Releases, app_dir=app.root)["current"]
     names = [name for name in breaking if name not in {row["name"] for row in ledger}]
     if names and ledger and current is not None:
         if not host.data.get("irreversible"):
             raise trial.TrialError(f"{host.name}: {app.key}: {schema.cannot_be_undone(current, names)}")
-        found["irreversible"] = {"database": app.database.database, "names": names}
+        found["irreversible"] = {"database": app.database.database, "cluster": cluster, "names": names}
     return found
 
 
@@ -92,6 +94,7 @@ def touched(settings: Settings, login: str) -> Touched:
         sysctls=["vm.swappiness"] if settings.swap is not None else [],
         users=[login, *(app.service_user for app in settings.all_apps())],
         roles=[app.database.role for app in settings.all_apps() if app.database is not None],
+        cluster=settings.postgresql.cluster,
     )
     found.add([sshd.DROP_IN, SYSCTL_FILE, "/etc/systemd/system/supervisor.service"])
     found.add([f"{CLUSTERS}/conf.d/90-hostwright.conf"])

@@ -8,6 +8,7 @@ verb=$1 run=$2
 shift 2
 dir=/run/hostwright
 lock=$dir/lock
+heard=$dir/heard
 trial=/var/lib/hostwright/trial
 
 field() { sed -n "s/^$1=//p" "$lock"; }
@@ -28,12 +29,21 @@ session() {
     if [ -n "$found" ]; then echo "$found $(started "$found")"; fi
 }
 
+# Seconds since the machine started: a wall clock that is set must not make a lock look old.
+uptime() { cut -d. -f1 /proc/uptime; }
+
+heard() {
+    uptime >"$heard.new"
+    mv -fT -- "$heard.new" "$heard"
+}
+
+age() { echo $(($(uptime) - $(cat "$heard"))); }
+
 # Held by a run whose login has ended, or that gave no sign of life for as long as it said it would.
 stale() {
     set -- $(field session)
     if [ "$#" -eq 2 ] && [ "$(started "$1")" != "$2" ]; then return 0; fi
-    age=$(($(date +%s) - $(stat -c %Y "$lock")))
-    [ "$age" -gt "$(field expires)" ]
+    [ "$(age)" -gt "$(field expires)" ]
 }
 
 mkdir -p "$dir"
@@ -45,8 +55,7 @@ take)
     expires=$1 owner=$2 purpose=$3
     if [ -e "$lock" ] && [ "$(field run)" != "$run" ]; then
         if ! stale; then
-            age=$(($(date +%s) - $(stat -c %Y "$lock")))
-            echo "$(field owner) has been running $(field purpose) here since $(field since) (last sign of life $age s ago)" >&2
+            echo "$(field owner) has been running $(field purpose) here since $(field since) (last sign of life $(age) s ago)" >&2
             exit 3
         fi
         echo "the run of $(field owner), $(field purpose) of $(field since), was cut off" >&2
@@ -75,6 +84,7 @@ take)
         echo "expires=$expires"
         echo "session=$here"
     } >"$lock.new"
+    heard
     mv -fT -- "$lock.new" "$lock"
     echo "session $here"
     ;;
@@ -83,7 +93,7 @@ beat)
         echo "this run has lost its lock: the host has undone what it did" >&2
         exit 4
     fi
-    touch "$lock"
+    heard
     if [ -d "$trial" ] && [ ! -e "$trial/undoing" ]; then
         systemctl restart hostwright-undo.timer
         # Where the run was confirmed just now, there is nothing left to undo.

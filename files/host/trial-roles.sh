@@ -1,10 +1,12 @@
 # Save what roles may do and their password verifiers, as SQL; or bring them back where they differ.
-# usage: trial-roles.sh record ROLE...        SQL on standard output
-#        trial-roles.sh restore FILE ROLE...  of FILE, which is such an output, these roles
+# usage: trial-roles.sh record CLUSTER ROLE...        SQL on standard output
+#        trial-roles.sh restore CLUSTER FILE ROLE...  of FILE, which is such an output, these roles
+# CLUSTER is VERSION/NAME, or empty for the host's only one.
 set -eu
 umask 077
 verb=$1
-shift
+if [ -n "$2" ]; then export PGCLUSTER="$2"; fi
+shift 2
 cd /
 
 # A comment names each role, so that the same roles are asked for again.

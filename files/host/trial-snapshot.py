@@ -120,13 +120,15 @@ def record_users(names):
     return {name: known.get(name) for name in names}
 
 
-def record_roles(snapshot, programs, roles, clusters):
+def record_roles(snapshot, programs, touched, clusters):
     """Save the attributes and verifiers of roles as the statement that brings them back."""
     # Half installed, there may be a psql already that finds no server.
-    online = any(status.startswith("online") for status in clusters.values())
+    cluster, roles = touched["cluster"], touched["roles"]
+    mine = [clusters.get(cluster, "")] if cluster else clusters.values()
+    online = any(status.startswith("online") for status in mine)
     with open(snapshot + "/roles.sql", "w", encoding="utf-8") as file:
         if roles and online:
-            file.write(run_program(programs, "trial-roles.sh", "record", *roles))
+            file.write(run_program(programs, "trial-roles.sh", "record", cluster or "", *roles))
 
 
 def run_program(programs, name, *arguments):
@@ -164,12 +166,13 @@ def record(given, snapshot):
         "swap": record_swap(touched["swap"]),
         "sysctls": record_sysctls(touched["sysctls"]),
         "users": record_users(touched["users"]),
+        "cluster": touched["cluster"],
         "clusters": {"/".join(line.split()[:2]): line.split()[3] for line in clusters},
         "apps": record_apps(touched, programs),
         "effects": touched["effects"],
         "firewall": output("ufw", "status").splitlines()[:1],
     }
-    record_roles(snapshot, programs, touched["roles"], manifest["clusters"])
+    record_roles(snapshot, programs, touched, manifest["clusters"])
     with open(snapshot + "/packages.txt", "w", encoding="utf-8") as file:
         file.write(output("dpkg-query", "-W", "-f", "${binary:Package} ${Version} ${db:Status-Abbrev}\n"))
     write(snapshot + "/manifest.json", json.dumps(manifest, indent=1, sort_keys=True))
@@ -209,9 +212,12 @@ def arm(given, snapshot):
     # One that waits to be begun again is of an earlier trial, and would undo this one.
     systemctl("stop", "hostwright-undo.service")
     subprocess.run(["sync", "-f", HOME, UNITS], check=True)
+    # Before there is a trial: cut off between the two, a timer without one does nothing; the other way round
+    # a host would stay as it is until its next boot.
+    systemctl("restart", "hostwright-undo.timer")
     os.rename(aside, HOME + "/trial")
     subprocess.run(["sync", HOME], check=True)
-    systemctl("restart", "hostwright-undo.timer", "hostwright-watch.service")
+    systemctl("restart", "hostwright-watch.service")
 
 
 def locked_by(run):

@@ -10,162 +10,24 @@ import glob
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
 
+from trial_databases import beyond_return
+from trial_processes import end_run, say
+from trial_records import HOME, TRIAL, mark, note, prune, read_trial, unlock
 from trial_restore import HERE, Restore, write
 
-HOME = "/var/lib/hostwright"
-TRIAL = HOME + "/trial"
 OVER = TRIAL + ".over"  # what is left of it, to be removed
 UNDO_OF_STEPS = HOME + "/undo/*/armed"
-RELEASES = HOME + "/releases.json"
-LEDGER = "/var/log/hostwright/ledger.jsonl"
-LOCK = "/run/hostwright/lock"
-KEPT_SNAPSHOTS = 10
-KEPT_DUMPS = 3
-# What must not be killed half way: it has a database of its own to leave whole.
-PATIENT = ("apt-get", "dpkg", "apt", "unattended-upgr")
-PATIENCE = 900
-# What does not even end when it is killed hangs in the kernel, and is not waited for.
-KILLING = 60
-DATABASE = 60
 # What the controller says where nothing had failed.
 STOPPED = "the run was stopped"
-
-
-def say(line):
-    # Whoever listened may have gone: that is no reason to stop half way.
-    with contextlib.suppress(BrokenPipeError):
-        print(line, flush=True)
-
-
-# --- what the run left running
-
-
-def of_run(run):
-    """Return pid → name of the processes that the run's commands started, but for those that lead to us."""
-    tag, ours = f"HOSTWRIGHT_RUN={run}".encode(), ancestors(os.getpid())
-    found = {}
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/environ", "rb") as file:
-                tagged = tag in file.read().split(b"\0")
-            with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
-                name = file.read().strip()
-        except (FileNotFoundError, ProcessLookupError, PermissionError):
-            continue  # it ended meanwhile
-        if tagged and int(pid) not in ours:
-            found[int(pid)] = name
-    return found
-
-
-def ancestors(pid):
-    chain = set()
-    while pid > 1:
-        chain.add(pid)
-        try:
-            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-                pid = int(file.read().rpartition(")")[2].split()[1])
-        except (FileNotFoundError, ProcessLookupError):
-            break
-    return chain
-
-
-def end_run(trial, by):
-    """End the dead run's login and what it still does here, so that nothing changes the host behind us."""
-    session = trial["session"]
-    # Its own login asks us: then nothing else can come through it, and ending it would end us.
-    if by != "controller" and session and alive(session):
-        os.kill(session["pid"], signal.SIGTERM)
-    migrations = subprocess.run(
-        ["systemctl", "list-units", "--plain", "--no-legend", "--full", "hostwright-migrate-*.service"],
-        capture_output=True, text=True, check=False,
-    ).stdout.split("\n")  # fmt: skip
-    for unit in [line.split()[0] for line in migrations if line.strip()]:
-        subprocess.run(["systemctl", "stop", unit], capture_output=True, check=False)
-    began = time.monotonic()
-    while left := of_run(trial["run"]["id"]):
-        waited = time.monotonic() - began
-        patient = any(name in PATIENT for name in left.values())
-        if not patient or waited > PATIENCE:
-            beyond = waited - (PATIENCE if patient else 0)
-            late = beyond > 5
-            if beyond > KILLING:
-                say(f"{', '.join(sorted(set(left.values())))} cannot be ended; going back all the same")
-                break
-            for pid in left:
-                with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
-                    os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
-        time.sleep(0.2 if waited < 5 else 1)
-
-
-def alive(session):
-    try:
-        with open(f"/proc/{session['pid']}/stat", encoding="utf-8", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()[19] == session["started"]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-# --- records
-
-
-def note(line):
-    """Add one line to the ledger, whole and on the disk."""
-    os.makedirs(os.path.dirname(LEDGER), mode=0o755, exist_ok=True)
-    with open(LEDGER, "a", encoding="utf-8") as file:
-        os.fchmod(file.fileno(), 0o640)
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.write(json.dumps(line, sort_keys=True) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def mark(releases, state, why="", keep=False):
-    """Remember that releases are good, bad, cut off or left; `keep` those good since when they were."""
-    known = {}
-    if os.path.exists(RELEASES):
-        with open(RELEASES, encoding="utf-8") as file:
-            known = json.load(file)
-    for app, about in releases.items():
-        # One that was good and was only cut off is as good as before.
-        if state == "cut off" and known.get(app, {}).get(about["release"], {}).get("state") == "good":
-            continue
-        before = known.setdefault(app, {}).get(about["release"], {})
-        at = before.get("at", time.time()) if keep else time.time()
-        known[app][about["release"]] = {**before, **about, "state": state, "at": at, "why": why}
-    write(RELEASES, json.dumps(known, indent=1, sort_keys=True))
-
-
-def prune():
-    # Named by their controllers' clocks, which may be wrong: what is on trial needs its own snapshot.
-    needed = os.path.basename((read_trial() or {}).get("snapshot", ""))
-    snapshots = sorted({*os.listdir(HOME + "/snapshots")} - {needed}, reverse=True)
-    for name in snapshots[KEPT_SNAPSHOTS:]:
-        shutil.rmtree(f"{HOME}/snapshots/{name}")
-    dumped = [name for name in snapshots if os.path.exists(f"{HOME}/snapshots/{name}/dumps")]
-    for name in dumped[KEPT_DUMPS:]:
-        shutil.rmtree(f"{HOME}/snapshots/{name}/dumps", ignore_errors=True)
 
 
 def disarm():
     for unit in ("hostwright-undo.timer", "hostwright-watch.service"):
         subprocess.run(["systemctl", "stop", unit], capture_output=True, check=False)
-
-
-def unlock(run):
-    try:
-        with open(LOCK, encoding="utf-8") as file:
-            if f"run={run}\n" in file.read():
-                os.unlink(LOCK)
-    except FileNotFoundError:
-        pass
-
-
-# --- the three verbs
 
 
 def finish_confirmed():
@@ -202,14 +64,6 @@ def confirm(run):
         disarm()
         say(f"confirmed, but not recorded yet: {error}")
     return 0
-
-
-def read_trial():
-    try:
-        with open(TRIAL + "/trial.json", encoding="utf-8") as file:
-            return json.load(file)
-    except FileNotFoundError:
-        return None
 
 
 def undo(run_id, reason):
@@ -249,7 +103,8 @@ def undo(run_id, reason):
     was = {app: about["current"] for app, about in restore.manifest["apps"].items()}
     run = trial["run"]
     tried = {app: about for app, about in run["releases"].items() if about["release"] != was.get(app)}
-    if tried:
+    # A rollback's release was good before it, and what kept it from being confirmed lies elsewhere.
+    if tried and not run.get("left"):
         mark(tried, "bad" if by == "controller" and reason != STOPPED else "cut off", reason)
     seconds = round(time.monotonic() - began, 1)
     note({
@@ -272,32 +127,6 @@ def undo_steps():
     for armed in sorted(glob.glob(UNDO_OF_STEPS)):
         # What fails here is put back below all the same.
         subprocess.run(["sh", os.path.dirname(armed) + "/undo"], capture_output=True, check=False)
-
-
-def beyond_return(run):
-    """Return the apps whose earlier release cannot live with what a migration of this run has done."""
-    found = {}
-    for app, about in run["releases"].items():
-        wanted = about.get("irreversible")
-        if not wanted:
-            continue
-        ask = "select name from public.schema_migrations"
-        began = time.monotonic()
-        while True:
-            done = subprocess.run(
-                ["runuser", "-u", "postgres", "--", "psql", "-XAtq", "-d", wanted["database"], "-c", ask],
-                capture_output=True, text=True, check=False,
-            )  # fmt: skip
-            # After a boot the server may still be starting.
-            if done.returncode == 0 or time.monotonic() - began > DATABASE:
-                break
-            time.sleep(1)
-        had = {name.removesuffix(".sql") for name in done.stdout.split()}
-        # Where the database does not say, the code that fits the migration is the safer one.
-        names = sorted(set(wanted["names"]) & had) if done.returncode == 0 else wanted["names"]
-        if names:
-            found[app] = names
-    return found
 
 
 def attempt():

@@ -4,6 +4,8 @@ import json
 import subprocess
 import time
 
+from trial_processes import alive
+
 # A run that ends well confirms first; one that fails undoes over the same login.
 GRACE = 3
 
@@ -11,15 +13,7 @@ with open("/var/lib/hostwright/trial/trial.json", encoding="utf-8") as file:
     session = json.load(file)["session"]
 
 
-def alive():
-    try:
-        with open(f"/proc/{session['pid']}/stat", encoding="utf-8", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()[19] == session["started"]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-while session and alive():
+while session and alive(session):
     time.sleep(1)
 if session:
     time.sleep(GRACE)

@@ -177,7 +177,9 @@ class Restore:
         ]
         path = self.snapshot + "/roles.sql"
         if names and os.path.getsize(path):
-            self.said += program("trial-roles.sh", "restore", path, *names).splitlines()
+            self.said += program(
+                "trial-roles.sh", "restore", self.manifest.get("cluster") or "", path, *names
+            ).splitlines()
 
     # --- units
 

@@ -39,7 +39,7 @@ def confirmed() -> Generator[FunctionCommand | StringCommand, None, None]:
 
 def _confirm(state: State, host: Host) -> bool:
     run = handler.run_of(host)
-    line = run.line("rolled back" if run.left else "confirmed", changes=run.changed, left=run.left)
+    line = run.line("rolled back" if run.left else "confirmed", changes=run.changed)
     arguments: Any = {**run.arguments, "_stdin": line, "_timeout": max(CONFIRM_SECONDS, run.seconds)}
     problem = log_in_and_run(state, host, script_of_trial("confirm", run.about.id), arguments)
     if problem is not None:

@@ -97,4 +97,4 @@ class HostRun:
 
     def record(self) -> dict[str, Any]:
         """Return what the ledger says of a run however it ends."""
-        return {**asdict(self.about), "releases": self.releases}
+        return {**asdict(self.about), "releases": self.releases, **({"left": self.left} if self.left else {})}

@@ -23,6 +23,7 @@ class Touched:
     + effects: programs that make files count once they are back: "paths", "program", "arguments", "says"
     + swap: path of the swap file
     + sysctls, users, roles: names
+    + cluster: "VERSION/NAME" of the PostgreSQL cluster that has the roles, None for the host's only one
     """
 
     owned: dict[str, list[str]] = field(default_factory=dict)
@@ -34,6 +35,7 @@ class Touched:
     sysctls: list[str] = field(default_factory=list)
     users: list[str] = field(default_factory=list)
     roles: list[str] = field(default_factory=list)
+    cluster: str | None = None
 
     def add(self, paths: Sequence[str], *, scope: str = HOST, kept: bool = False) -> None:
         """
@@ -71,4 +73,5 @@ class Touched:
         return {
             "files": files, "units": self.units, "apps": self.apps, "effects": self.effects,
             "swap": self.swap, "sysctls": self.sysctls, "users": self.users, "roles": self.roles,
+            "cluster": self.cluster,
         }  # fmt: skip

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from facts.script import text
 from operations.trial.commands import PROGRAMS
+from operations.trial.touched import Touched
 
 RUN, LATER = "20260131T120000Z-aaaaaa", "20260131T130000Z-bbbbbb"
 TOLD = ("systemctl", "runuser", "sync", "ufw", "pg_lsclusters", "dpkg-query")
@@ -33,10 +35,11 @@ class Host:
         for name in TOLD:
             # Nothing is active, nothing was there.
             says = "echo LoadState=not-found" if name == "systemctl" else ":"
+            when = f'[ ! -d {self.trial} ] || echo " on trial"'
             self.command(
                 name,
-                f'echo "{name} $*" >>{root}/told\n[ "$2" != is-active ] || exit 3\n'
-                f'[ "$1" != show ] || {says}',
+                f'echo "{name} $*$({when})" >>{root}/told\n'
+                f'[ "$2" != is-active ] || exit 3\n[ "$1" != show ] || {says}',
             )
         self.old.write_text("old\n")
         self.lock(RUN)
@@ -69,19 +72,22 @@ class Host:
             env={**os.environ, "PATH": path},
         )
 
-    def arm(self, run: str = RUN) -> subprocess.CompletedProcess[str]:
-        files = {"shop": {"owned": [str(self.old), str(self.new)], "kept": []}}
-        touched: dict[str, Any] = {
-            "files": files, "units": {}, "apps": {}, "effects": [], "swap": None, "sysctls": [], "users": [],
-            "roles": [],
-        }  # fmt: skip
+    def arm(self, run: str = RUN, **more: Any) -> subprocess.CompletedProcess[str]:
+        touched = Touched()
+        touched.add([str(self.old), str(self.new)], scope="shop")
         given = {
-            "run": {"id": run, "releases": {"shop": {"release": "c3"}}},
-            "session": None, "seconds": 300, "touched": touched,
+            "run": {"id": run, "releases": {"shop": {"release": "c3"}}, **more},
+            "session": None, "seconds": 300, "touched": touched.sent(),
             "programs": {name: self.here(text(name)) for name in PROGRAMS}, "units": {},
         }  # fmt: skip
         program = self.here(text("trial-snapshot.py"))
         return self.run(sys.executable, "-I", "-c", program, stdin=json.dumps(given))
+
+    def take(self, run: str, *, expires: int) -> subprocess.CompletedProcess[str]:
+        program = self.here(text("run-lock.sh"))
+        return self.run(
+            "sh", "-c", program, "run-lock.sh", "take", run, str(expires), "somebody", "deploy.py"
+        )
 
     def verb(self, *words: str, stdin: str = "", place: str = "trial") -> subprocess.CompletedProcess[str]:
         return self.run(sys.executable, "-I", f"{self.home}/{place}/trial-undo.py", *words, stdin=stdin)
@@ -96,6 +102,9 @@ class Host:
 
     def over(self, run: str = RUN) -> subprocess.CompletedProcess[str]:
         return self.run("sh", "-c", self.here(text("trial-over.sh")), "trial-over.sh", run)
+
+    def releases(self) -> Any:
+        return json.loads((self.home / "releases.json").read_text())
 
     def outcomes(self) -> list[str]:
         lines = self.ledger.read_text().splitlines() if self.ledger.exists() else []
@@ -120,6 +129,48 @@ def test_what_is_not_confirmed_goes_back(host: Host) -> None:
     assert host.outcomes() == ["undone"]
     assert [path.name for path in host.home.glob("trial*")] == []
     assert host.over().returncode == 0
+
+
+def test_a_lock_does_not_look_old_because_the_clock_was_set(host: Host) -> None:
+    lock = host.root / "run/hostwright/lock"
+    lock.unlink()
+    assert host.take(RUN, expires=300).returncode == 0
+    os.utime(lock, (0, 0))
+    os.utime(lock.with_name("heard"), (0, 0))
+    assert host.take(LATER, expires=300).returncode == 3
+
+
+def test_a_lock_without_a_sign_of_life_is_taken_over(host: Host) -> None:
+    lock = host.root / "run/hostwright/lock"
+    lock.unlink()
+    host.take(RUN, expires=0)
+    time.sleep(2.1)
+    done = host.take(LATER, expires=300)
+    assert (done.returncode, "cut off" in done.stderr) == (0, True)
+
+
+def test_the_timer_runs_before_there_is_a_trial(host: Host) -> None:
+    """Cut off right after it began, a trial without a timer would wait for the next boot."""
+    host.arm()
+    assert "systemctl restart hostwright-undo.timer\n" in host.told()
+    assert "systemctl restart hostwright-watch.service on trial\n" in host.told()
+
+
+def test_what_made_a_deploy_fail_makes_its_release_bad(host: Host) -> None:
+    host.arm()
+    host.change()
+    host.verb("undo", RUN, "a gate failed")
+    assert host.releases()["shop"]["c3"]["state"] == "bad"
+
+
+def test_what_made_a_rollback_fail_says_nothing_of_the_release_it_went_to(host: Host) -> None:
+    host.arm()
+    assert host.confirm().returncode == 0
+    host.lock(LATER)
+    host.arm(LATER, left={"shop": "d4"})
+    host.verb("undo", LATER, "a gate failed")
+    assert host.outcomes() == ["confirmed", "undone"]
+    assert host.releases()["shop"]["c3"]["state"] == "good"
 
 
 def test_what_is_confirmed_stays(host: Host) -> None:
