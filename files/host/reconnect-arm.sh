@@ -28,7 +28,9 @@ if [ ! -e "$dir/armed" ]; then
     printf '%s\n' "$after" >"$dir/after"
     cat >"$dir/undo"
     : >"$dir/armed"
-    sync
+    # These alone: a sync of everything waits for every other writer of the host.
+    find "$dir" -exec sync -- '{}' +
+    sync -- /var/lib/hostwright/undo /var/lib/hostwright
 fi
 
 umask 022

@@ -13,7 +13,7 @@ if [ ! -e "$dir/armed" ]; then
     exit 1
 fi
 rm -- "$dir/armed"
-sync
+sync -- "$dir"
 systemctl disable --quiet --now "$unit.timer"
 rm -f -- "/etc/systemd/system/$unit.timer" "/etc/systemd/system/$unit.service"
 systemctl daemon-reload

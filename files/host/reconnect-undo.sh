@@ -12,14 +12,16 @@ fi
 while read -r file; do
     if [ -e "$dir/files$file" ]; then
         cp -a -- "$dir/files$file" "$file.hostwright-undo"
+        sync -- "$file.hostwright-undo"
         mv -fT -- "$file.hostwright-undo" "$file"
     else
         rm -f -- "$file"
     fi
+    sync -- "${file%/*}"
 done <"$dir/list"
 sh "$dir/after"
 rm -- "$dir/armed"
-sync
+sync -- "$dir"
 echo "$trial: the change was not confirmed; the state before it is back" >&2
 systemctl disable --quiet --now "$unit.timer"
 rm -f -- "/etc/systemd/system/$unit.timer" "/etc/systemd/system/$unit.service"
