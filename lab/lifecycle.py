@@ -79,6 +79,7 @@ def up(
 
 
 def _make(name: str, image: str, lock: int, groups: tuple[str, ...], saved: Path | None) -> Host:
+    machine.need_disk(places.state())
     if saved is None:
         # The image first: building it takes long, and nothing of the host is there yet if it fails.
         with images.image(image):

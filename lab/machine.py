@@ -93,6 +93,23 @@ def need(*, vendor: str | None = None) -> None:
         )
 
 
+def need_disk(directory: Path) -> None:
+    """
+    Stop where test hosts would be kept in memory.
+
+    A host's swap file would then be swapped out to itself, through a loop device of the kernel that waits
+    for itself: processes hang there until this machine is restarted.
+
+    Raises `MissingError` with the remedy.
+    """
+    kind = run("stat", "--file-system", "--format=%T", directory).strip()
+    if kind in ("tmpfs", "ramfs"):
+        raise MissingError(
+            f"{directory} is in memory ({kind}), where hosts that swap hang this machine; "
+            "set HOSTWRIGHT_LAB_STATE to a directory on a disk"
+        )
+
+
 def install(*, vendor: str) -> list[str]:
     """
     Install the missing Debian packages and return their names.

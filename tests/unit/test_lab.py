@@ -223,3 +223,9 @@ def test_without_loop_devices_a_saved_disk_is_a_directory(
     assert (two.root / "etc" / "hostname").read_text() == "two\n"
     assert (two.root / "etc" / "machine-id").read_text() == ""
     assert (one.root / "etc" / "machine-id").read_text() == "1" * 32
+
+
+def test_hosts_in_memory_are_refused() -> None:
+    machine.need_disk(Path(__file__).parent)
+    with pytest.raises(MissingError, match=r"/dev/shm is in memory .*HOSTWRIGHT_LAB_STATE"):
+        machine.need_disk(Path("/dev/shm"))
