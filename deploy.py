@@ -10,7 +10,7 @@ itself first, and goes back by itself unless every gate passes and a new login c
 from pyinfra import host
 
 import guard
-from tasks import database, gates, machine, maintenance, release, services, trial
+from tasks import database, gates, machine, maintenance, places, release, services, trial
 
 settings = guard.settings_of(host)
 made = {app.key: guard.release_plan(app, settings) for app in settings.all_apps()}
@@ -29,8 +29,8 @@ database.server(settings=settings)
 
 # Each app: what it may read and write, its database, its release, and its services.
 for app in host.loop(settings.all_apps()):
-    release.places(app=app)
-    release.keep_secrets(app=app, project=guard.PROJECT)
+    places.make(app=app)
+    places.keep_secrets(app=app, project=guard.PROJECT)
     database.apply(app=app, cluster=settings.postgresql.cluster)
     release.apply(app=app, made=made[app.key], cluster=settings.postgresql.cluster)
     services.apply(app=app)

@@ -21,7 +21,7 @@ from settings import Settings, load
 from settings.app import App
 from settings.groups import apps_declared
 from settings.secret_values import given
-from tasks import release
+from tasks import plan
 
 PROJECT = Path(__file__).resolve().parent
 # Verbs that work with what is on the hosts: at night they must not ask for code or a secret.
@@ -197,7 +197,7 @@ def check_inventory(inventory: str, chosen: list[Host], validate: bool = True) -
             given(app, PROJECT)
             if not found:
                 # Made here already, so that what supervisor or the archive cannot carry is found here.
-                findings += release.findings(app, release_plan(app, settings))
+                findings += plan.findings(app, release_plan(app, settings))
     if findings:
         lines = "\n".join(f"  - {finding}" for finding in dict.fromkeys(findings))
         raise GuardError(f"{inventory}: this cannot be deployed as it is; no host was touched\n{lines}")
@@ -219,9 +219,9 @@ def _login_findings(host: Host, settings: Settings) -> list[str]:
     return found
 
 
-def release_plan(app: App, settings: Settings) -> release.Plan:
+def release_plan(app: App, settings: Settings) -> plan.Plan:
     """Return what an app's release is made of; made once, it is the same for every host."""
-    return release.plan(app, PROJECT, database_port=settings.postgresql.port)
+    return plan.of(app, PROJECT, database_port=settings.postgresql.port)
 
 
 def some_app(what: str, hosts: Iterable[Settings]) -> None:

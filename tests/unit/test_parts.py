@@ -14,7 +14,7 @@ import artefact
 from artefact import Entry, part, unmatched
 from settings import load
 from settings.app import App
-from tasks import parts, release
+from tasks import parts, plan
 from tests.unit.test_rec_io_parts import EXAMPLE
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -110,20 +110,20 @@ def test_every_file_that_a_service_of_rec_io_uses_restarts_it() -> None:
 def test_a_change_of_one_service_changes_its_configuration_alone(tmp_path: Path) -> None:
     source = tmp_path / "rec_io"
     shutil.copytree(EXAMPLE, source, ignore=shutil.ignore_patterns("__pycache__"))
-    before = release.plan(rec_io(source), PROJECT)
+    before = plan.of(rec_io(source), PROJECT)
     with (source / "backend/services/main_app.py").open("a") as file:
         file.write("# changed\n")
     artefact.once.cache_clear()
-    after = release.plan(rec_io(source), PROJECT)
+    after = plan.of(rec_io(source), PROJECT)
     assert after.release != before.release
     assert {path for path in after.files if after.files[path] != before.files[path]} == {
         "supervisor/main_app.conf"
     }
-    only = release.plan(rec_io(source, keep_releases=9), PROJECT)
+    only = plan.of(rec_io(source, keep_releases=9), PROJECT)
     assert only.release == after.release
     (source / "README.md").write_text("other\n")
     artefact.once.cache_clear()
-    documented = release.plan(rec_io(source), PROJECT)
+    documented = plan.of(rec_io(source), PROJECT)
     assert documented.release != after.release
     assert documented.files == after.files
 
