@@ -1,8 +1,4 @@
-"""
-Migrations on real hosts: once for each release, whole when a run is cut off, never two at a time.
-
-The run that is cut off is on Debian 12 alone: systemd keeps the migration, in the same way on both.
-"""
+"""Migrations on real hosts: once for each release, whole when a run is cut off, never two at a time."""
 
 from __future__ import annotations
 
@@ -16,6 +12,8 @@ from tests.lab import playbook
 from tests.lab.playbook import LabHost, run, shell
 
 UNIT = "hostwright-migrate-shop.service"
+# One image tells all of it; the whole deploy, on both, would tell where another one differs.
+pytestmark = pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope="module")
 DEPLOY = """
 from operations import migrations
 migrations.applied(name="migrate", app_dir="/opt/shop", release={release!r}, user="nobody", wait={wait},
@@ -59,7 +57,6 @@ def test_failure_shows_what_was_said(prepared: LabHost) -> None:
     assert "the migration failed; what it said is above" in result.output
 
 
-@pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope="module")
 def test_cut_off_run_goes_on_and_the_next_waits_for_it(prepared: LabHost, tmp_path: Path) -> None:
     slow = (
         "echo start >>/var/lib/shop/log; sleep 8; seq 2000; echo end >>/var/lib/shop/log"  # output: to nobody

@@ -1,8 +1,4 @@
-"""
-Supervisor, the restart command and logrotate on real hosts: no needless restart, no line lost.
-
-The service that is slow to stop is on Debian 12 alone: both images have the same supervisor.
-"""
+"""Supervisor, the restart command and logrotate on real hosts: no needless restart, no line lost."""
 
 from __future__ import annotations
 
@@ -17,6 +13,8 @@ from tests.lab import playbook
 from tests.lab.lines import LOGS, ROOT, SERVICES, deploy, pids, prepare, supervisor_pid
 from tests.lab.playbook import LabHost, run, shell, ssh
 
+# Both images have the same supervisor, and the whole deploy runs on both.
+pytestmark = pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope="module")
 TEMPLATE = "packages"
 
 
@@ -171,7 +169,6 @@ def test_restart_command(prepared: LabHost) -> None:
     )
 
 
-@pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope="module")
 def test_one_that_is_slow_to_stop_keeps_no_other_down(prepared: LabHost, archive: tuple[str, str]) -> None:
     def stubborn(note: str) -> dict[str, str]:
         words = ["/bin/sh", "-c", "trap : TERM; while :; do sleep 0.2; done", note]
