@@ -11,6 +11,8 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.lab import warm
+
 PROJECT = Path(__file__).resolve().parent.parent.parent
 PYINFRA = Path(sys.executable).with_name("pyinfra")
 
@@ -66,6 +68,13 @@ def inventory(host: LabHost) -> str:
     return f"hosts = [({host.name!r}, {data!r})]\n"
 
 
+def _write(host: LabHost, deploy: str, directory: Path) -> dict[str, str]:
+    """Write the files of one run, and return its environment."""
+    (directory / "inventory.py").write_text(inventory(host), encoding="utf-8")
+    (directory / "deploy.py").write_text(deploy, encoding="utf-8")
+    return {**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
 def start(host: LabHost, deploy: str, *flags: str, directory: Path) -> subprocess.Popen[str]:
     """
     Start pyinfra with this deploy file's text and do not wait; for tests that cut it off.
@@ -75,9 +84,7 @@ def start(host: LabHost, deploy: str, *flags: str, directory: Path) -> subproces
     + flags: more flags for pyinfra, such as "--sudo" or "-vvv"
     + directory: empty directory for the files of this run
     """
-    (directory / "inventory.py").write_text(inventory(host), encoding="utf-8")
-    (directory / "deploy.py").write_text(deploy, encoding="utf-8")
-    env = {**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONDONTWRITEBYTECODE": "1"}
+    env = _write(host, deploy, directory)
     return subprocess.Popen(
         [str(PYINFRA), "-y", "--json", *flags, "inventory.py", "deploy.py"],
         cwd=directory, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -98,17 +105,13 @@ def run(host: LabHost, deploy: str, *flags: str, timeout: float = 300) -> Result
 
     Example: `run(lab_host, 'from operations import atomic\\natomic.file(path="/x", content="x\\n")').ok()`
     """
-    with tempfile.TemporaryDirectory(prefix="hostwright-run-") as directory:
-        process = start(host, deploy, *flags, directory=Path(directory))
-        try:
-            stdout, stderr = process.communicate(timeout=timeout)
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
+    with tempfile.TemporaryDirectory(prefix="hostwright-run-") as made:
+        env = _write(host, deploy, Path(made))
+        argv = ["-y", "--json", *flags, "inventory.py", "deploy.py"]
+        rc, stdout, stderr = warm.run(argv, cwd=Path(made), env=env, timeout=timeout)
     operations = _operations(stdout)
     return Result(
-        rc=process.returncode,
+        rc=rc,
         output=f"{stderr}\n{stdout}",
         changed=[operation["name"] for operation in operations if operation["success"]],
         unchanged=[operation["name"] for operation in operations if operation["no_change"]],

@@ -9,6 +9,7 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.lab import warm
 from tests.lab.playbook import PROJECT, PYINFRA, LabHost, fingerprint, shell
 
 STATUS = "supervisorctl -c /etc/rec_io/supervisord.conf status"
@@ -36,25 +37,33 @@ class Deployed:
     def command(self, *flags: str, verb: str = "deploy.py") -> list[str]:
         return [str(PYINFRA), "--limit", self.host.name, *flags, "inventories/lab.py", verb]
 
-    def start(self, *flags: str, user: str | None = None, verb: str = "deploy.py") -> subprocess.Popen[str]:
-        env = {
+    def environ(self, user: str | None = None) -> dict[str, str]:
+        return {
             **os.environ,
             "HOSTWRIGHT_LAB_HOSTS": self.host.name,
             "HOSTWRIGHT_LAB_USER": user or self.user,
             "HOSTWRIGHT_LAB_STATE": os.environ.get("HOSTWRIGHT_LAB_STATE", str(PROJECT / ".lab")),
             GIVEN_VARIABLE: GIVEN,
         }
+
+    def start(self, *flags: str, user: str | None = None, verb: str = "deploy.py") -> subprocess.Popen[str]:
         return subprocess.Popen(
-            self.command(*flags, verb=verb), cwd=self.project, env=env, text=True, stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            self.command(*flags, verb=verb), cwd=self.project, env=self.environ(user), text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
     def run(self, *flags: str, user: str | None = None, typed: str = "") -> str:
         """Run deploy.py to its end and return its output; fail with it where it failed."""
-        process = self.start(*flags, user=user)
-        stdout, stderr = process.communicate(typed, timeout=600)
+        if typed:
+            process = self.start(*flags, user=user)
+            stdout, stderr = process.communicate(typed, timeout=600)
+            rc = process.returncode
+        else:
+            rc, stdout, stderr = warm.run(
+                self.command(*flags)[1:], cwd=self.project, env=self.environ(user), timeout=600
+            )
         self.output = stdout + stderr
-        assert process.returncode == 0, self.output[-6000:]
+        assert rc == 0, self.output[-6000:]
         return stdout
 
     def changed(self, *flags: str, user: str | None = None) -> list[str]:
