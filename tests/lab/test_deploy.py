@@ -23,6 +23,8 @@ from tests.lab.project import GIVEN, GIVEN_VARIABLE, STATUS, Deployed, copy, sta
 # Where the database's password may stand in plain text on the host: root's files alone.
 SECRET = "/etc/rec_io/secrets/db_password"
 SECRET_FILES = {"/etc/rec_io/env", SECRET}
+# What hostwright itself decides, alike on every image, is looked at on one.
+ON_ONE = pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope="module")
 SECONDS_BEFORE_KILL = 20
 
 
@@ -103,12 +105,14 @@ def test_the_other_login_sees_the_same_state(deployed: Deployed) -> None:
     assert state(deployed.host) == before
 
 
+@ON_ONE
 def test_the_plan_of_a_converged_host_is_empty(deployed: Deployed) -> None:
     plan = json.loads(deployed.run("--dry", "--json"))["plan"]
     assert len(plan) > 20
     assert [one["name"] for one in plan if one["hosts_with_change"]] == []
 
 
+@ON_ONE
 def test_drift_is_put_right_and_nothing_else_touched(deployed: Deployed) -> None:
     before = state(deployed.host)
     shell(deployed.host, "chmod 0644 /etc/rec_io/env; echo '# drift' >>/etc/logrotate.d/rec_io")
@@ -128,6 +132,7 @@ def test_drift_is_put_right_and_nothing_else_touched(deployed: Deployed) -> None
     assert set(others) < set(before["supervised"].splitlines()), "a service that nobody touched was restarted"
 
 
+@ON_ONE
 def test_a_new_release_is_switched_to_and_installs_nothing(deployed: Deployed) -> None:
     first = shell(deployed.host, "readlink /opt/rec_io/current")
     with (deployed.project / "examples/rec_io/config.default.json").open("r+") as file:
@@ -147,6 +152,7 @@ def test_a_new_release_is_switched_to_and_installs_nothing(deployed: Deployed) -
     assert deployed.changed() == []
 
 
+@ON_ONE
 def test_what_changed_of_one_service_restarts_that_one_alone(deployed: Deployed) -> None:
     def pids() -> dict[str, str]:
         return dict(re.findall(r"^(\S+) +RUNNING +pid (\d+)", shell(deployed.host, STATUS), re.MULTILINE))
@@ -170,6 +176,7 @@ def test_what_changed_of_one_service_restarts_that_one_alone(deployed: Deployed)
     assert deployed.changed() == []
 
 
+@ON_ONE
 def test_a_release_cut_off_half_way_is_finished_by_the_next_run(deployed: Deployed) -> None:
     # One of the files that all services use, so that each is restarted.
     marker = deployed.project / "examples" / "rec_io" / "backend" / "notes.py"
@@ -187,6 +194,7 @@ def test_a_release_cut_off_half_way_is_finished_by_the_next_run(deployed: Deploy
     assert all("RUNNING" in line for line in shell(deployed.host, STATUS).splitlines())
 
 
+@ON_ONE
 def test_a_changed_variable_reaches_every_service(deployed: Deployed) -> None:
     with (deployed.project / "group_data" / "lab.py").open("a") as file:
         file.write("overrides['apps'] = {'rec_io': {'variables': {'REC_ACCOUNT_MODE': 'prod'}}}\n")
@@ -199,6 +207,7 @@ def test_a_changed_variable_reaches_every_service(deployed: Deployed) -> None:
     assert deployed.changed() == []
 
 
+@ON_ONE
 def test_a_given_secret_replaces_the_generated_one_and_shows_nowhere(deployed: Deployed) -> None:
     with (deployed.project / "group_data" / "lab.py").open("a") as file:
         source = {"db_password": {"source": "environment", "variable": GIVEN_VARIABLE}}

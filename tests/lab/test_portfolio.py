@@ -34,6 +34,8 @@ except urllib.error.HTTPError as error:
     reply = error
 print(json.dumps([reply.status, json.loads(reply.read())]))
 """
+# What hostwright itself decides, alike on every image, is looked at on one.
+ON_ONE = pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope="module")
 SYMBOLS = ("BTC", "ETH", "SOL")
 
 
@@ -140,6 +142,7 @@ def test_the_second_run_changes_nothing(deployed: Deployed) -> None:
     assert seen() == before
 
 
+@ON_ONE
 def test_the_password_is_in_two_files_and_nowhere_else(deployed: Deployed) -> None:
     secret = "/etc/portfolio_manager/secrets/db_password"
     found = ssh(
@@ -152,6 +155,7 @@ def test_the_password_is_in_two_files_and_nowhere_else(deployed: Deployed) -> No
     assert shell(deployed.host, f"cat {secret}") not in deployed.output
 
 
+@ON_ONE
 def test_drift_of_the_secret_file_restarts_the_one_service(deployed: Deployed) -> None:
     before, path = pid(deployed.host), "/etc/portfolio_manager/database_config.json"
     was = shell(deployed.host, f"cat {path}")
@@ -170,6 +174,7 @@ def test_drift_of_the_secret_file_restarts_the_one_service(deployed: Deployed) -
     assert health(deployed.host)["positions"] == len(SYMBOLS)
 
 
+@ON_ONE
 def test_maintenance_answers_503_with_the_reason(deployed: Deployed) -> None:
     before = health(deployed.host)
     shell(deployed.host, f"touch {FLAG}")
@@ -183,6 +188,7 @@ def test_maintenance_answers_503_with_the_reason(deployed: Deployed) -> None:
     assert signal(deployed.host, "close", "DOGE")[0] == 200
 
 
+@ON_ONE
 def test_documents_restart_nothing(deployed: Deployed) -> None:
     before = pid(deployed.host)
     with (deployed.project / APP / "README.md").open("a") as file:
@@ -206,6 +212,7 @@ def test_new_code_goes_through_maintenance_and_says_why(deployed: Deployed, chan
     assert signal(deployed.host, "close", "DOGE")[0] == 409
 
 
+@ON_ONE
 def test_a_signal_in_flight_is_waited_for_and_then_nothing_was_stopped(
     deployed: Deployed, changed_code: Path
 ) -> None:
@@ -244,6 +251,7 @@ def test_a_signal_in_flight_is_waited_for_and_then_nothing_was_stopped(
     assert signal(deployed.host, "close", "LATE", price=1)[0] == 200
 
 
+@ON_ONE
 def test_a_service_that_crashes_is_undone(deployed: Deployed, changed_code: Path) -> None:
     before = health(deployed.host)
     changed_code.write_text("raise SystemExit('this release cannot even start')\n")
@@ -255,6 +263,7 @@ def test_a_service_that_crashes_is_undone(deployed: Deployed, changed_code: Path
     shell(deployed.host, "portfolio_manager-status")
 
 
+@ON_ONE
 def test_a_service_that_is_no_longer_declared_goes(deployed: Deployed) -> None:
     declared = deployed.project / "group_data" / "portfolio.py"
     text = declared.read_text()
@@ -293,6 +302,7 @@ def test_drill(deployed: Deployed) -> None:
     assert (positions, milliseconds < 100) == (3, True), milliseconds
 
 
+@ON_ONE
 @pytest.mark.parametrize(
     ("setting", "broken", "says"),
     [
