@@ -68,7 +68,9 @@ apps = {
         "gate_stays": 3,  # seconds that services must stay up without a restart
         "logs": {"keep": 7},  # rotated files, one a day
         "keep_releases": 4,  # beside the current one
-        # The app's database and the role that owns it; `password` names the secret.
+        # The app's database and role, which reads and writes rows and no more; `password` names the secret.
+        # `owner` (rec_io_db_owner), whose password is generated, has the tables and is used for migrations
+        # alone; `reader` (rec_io_db_reader) may read them. docs/database.md.
         "database": {
             "database": "rec_io_db",
             "role": "rec_io_user",
@@ -78,6 +80,11 @@ apps = {
         },
         # Applies pending migrations, before the release becomes the current one.
         "migrate": "python -m backend.migrate",
+        # What it gets over the `variables` below, in a file that the services never see.
+        "migrate_variables": {
+            "REC_DB_USER": "rec_io_db_owner",
+            "REC_DB_PASS": {"secret": "db_owner_password"},
+        },
         # Where they are, so that it is known what is pending: then the database is dumped first. An app
         # without `migrate` has hostwright apply them: docs/migrations.md.
         "migrations": "migrations",

@@ -16,6 +16,7 @@ from facts.release import Releases
 from facts.script import script, text
 from operations import schema
 from operations.postgres.sqltext import check_cluster, check_name
+from operations.secrets import Variable
 
 WHERE = "migrations.applied"
 # Long enough for a migration that rewrites a large table; nobody is kept waiting for ever by a hung one.
@@ -35,6 +36,8 @@ def applied(
     *,
     user: str,
     env_file: str | None = None,
+    variables: Sequence[Variable] = (),
+    secrets_directory: str | None = None,
     directory: str | None = None,
     files: Sequence[schema.File] | None = None,
     database: str | None = None,
@@ -61,6 +64,9 @@ def applied(
     + command: the app's own, words, the first is absolute; default none
     + user: service user
     + env_file: the app's environment file, read by systemd for `command`, so that no secret is in an argument
+    + variables: what `command` gets over that, as `secrets.env_file` takes them: the role that may make
+      tables, and its password; in a file of root's below /run while the command runs; default none
+    + secrets_directory: where those secrets are on the host; needed with `variables`
     + directory: where the files are in the release, such as "migrations"
     + files: the release's migrations, from `migration_files.read`; default none, `command` is always asked
     + database: where they go; needed with `files`
@@ -86,6 +92,8 @@ def applied(
     """
     _check(app_dir, wait, lock_seconds, cluster)
     _check_command(command, env_file, files)
+    if variables and command is not None and secrets_directory is None:
+        raise OperationError(f"{WHERE}: variables are given without secrets_directory; name it")
     _check_files(files, command, directory=directory, database=database, role=role, password=password_file)
     if host.get_fact(Releases, app_dir=app_dir)["current"] == release:
         host.noop(f"release {release} is the current one; its migrations have run")
@@ -106,7 +114,12 @@ def applied(
             if PATH.fullmatch(target) is None:
                 raise OperationError(f"{WHERE}: dump_to {target!r} is not usable; write an absolute path")
             yield at.program("migrations-dump.sh", database, target, need=at.UP, cluster=cluster)
-    if command is not None:
+    if command is not None and variables:
+        over = f"/run/{unit.removesuffix('.service')}.env"
+        words = json.dumps(list(variables))
+        yield script("secrets-env.py", "write", over, "root", "root", "0600", secrets_directory or "", words)
+        yield script("migrations-run.sh", unit, user, env_file or "", root, wait, "@over", over, *command)
+    elif command is not None:
         yield script("migrations-run.sh", unit, user, env_file or "", root, wait, *command)
     elif files is not None and database is not None and role is not None and password_file is not None:
         yield at.program(

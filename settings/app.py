@@ -45,6 +45,8 @@ class AppSettings(Model):
       (a unit for each service, logs in the journal)
     + database: default none
     + migrate: command that applies pending migrations with the app's environment, default none
+    + migrate_variables: environment variables for `migrate` alone, over `variables`: the database owner's
+      role and password; needed where `migrate` and `database` are, default none
     + migrations: directory of ordered SQL files in the source, such as "migrations": hostwright applies them,
       or, where `migrate` is set, knows from them what is pending; default none
     + migration_lock_seconds: how long a statement of a migration may wait for a lock, each of 6 times, before
@@ -80,6 +82,7 @@ class AppSettings(Model):
     process_manager: Literal["supervisor", "systemd"] = "supervisor"
     database: DatabaseSettings | None = None
     migrate: Command | None = None
+    migrate_variables: dict[VariableName, VariableValue] = {}
     migrations: InnerPath | None = None
     migration_lock_seconds: Annotated[int, Field(ge=1, le=600)] = 5
     dump_before_migration: bool = True
@@ -100,12 +103,26 @@ class AppSettings(Model):
     logs: LogSettings = LogSettings()
     keep_releases: Annotated[int, Field(ge=1, le=50)] = 4
 
+    @model_validator(mode="before")
+    @classmethod
+    def _owner_has_a_password(cls, value: Any) -> Any:
+        database = value.get("database") if isinstance(value, dict) else None
+        if not isinstance(database, dict) or not isinstance(secrets := value.get("secrets", {}), dict):
+            return value
+        name = database.get("owner_password", DatabaseSettings.model_fields["owner_password"].default)
+        return {**value, "secrets": {**secrets, name: secrets.get(name, {"source": "generated"})}}
+
     @model_validator(mode="after")
     def _consistent(self) -> AppSettings:
-        wanted = [value.secret for value in self.variables.values() if isinstance(value, SecretReference)]
+        wanted = _secrets(self.variables)
         wanted += [one for file in self.secret_files.values() for one in file.secrets()]
+        if wrong := self._owner_findings(wanted):
+            raise ValueError(wrong[0])
+        wanted += _secrets(self.migrate_variables)
         if self.database is not None:
             wanted.append(self.database.password)
+            if self.database.reader_password is not None:
+                wanted.append(self.database.reader_password)
         for secret in wanted:
             if secret not in self.secrets:
                 raise ValueError(
@@ -113,12 +130,12 @@ class AppSettings(Model):
                     f"'secrets': {{{secret!r}: {{'source': 'generated'}}}}"
                 )
         names = {*self.variables, *(key for one in self.services.values() for key in one.variables)}
+        names |= self.migrate_variables.keys()
         for variable in sorted(names):
             if not variable.startswith(self.prefix):
                 raise ValueError(f"variable {variable!r} does not begin with the prefix {self.prefix!r}")
-            if SECRET_NAMES.search(variable) and not isinstance(
-                self.variables.get(variable), SecretReference
-            ):
+            given = [one.get(variable) for one in (self.variables, self.migrate_variables) if variable in one]
+            if SECRET_NAMES.search(variable) and not all(isinstance(one, SecretReference) for one in given):
                 raise ValueError(f"variable {variable!r} is a secret by its name; write {{'secret': NAME}}")
         if self.migrations is not None and self.database is None:
             raise ValueError("'migrations' are applied to a database; declare 'database'")
@@ -160,6 +177,26 @@ class AppSettings(Model):
                 raise ValueError(f"produces {path!r}: is not one of 'shared'; add it there")
         return self
 
+    def _owner_findings(self, of_services: list[str]) -> list[str]:
+        if self.migrate_variables and self.migrate is None:
+            return ["'migrate_variables' are for the command 'migrate', and there is none; remove them"]
+        if self.database is None:
+            return []
+        secret = self.database.owner_password
+        if secret in of_services:
+            return [
+                f"secret {secret!r} is the database owner's password, and services must not have it; "
+                "give it to 'migrate' alone, in 'migrate_variables'"
+            ]
+        if self.migrate is not None and secret not in _secrets(self.migrate_variables):
+            return [
+                f"'migrate' makes tables as the database's owner, {self.database.owner!r}; give it that role "
+                f"and its password in 'migrate_variables', such as "
+                f"{{'{self.prefix}DB_USER': {self.database.owner!r}, "
+                f"'{self.prefix}DB_PASS': {{'secret': {secret!r}}}}}"
+            ]
+        return []
+
     def _gate_findings(self) -> list[str]:
         if self.gate_stays >= self.gate_seconds:
             return [f"gate_stays {self.gate_stays} is not less than gate_seconds {self.gate_seconds}"]
@@ -169,6 +206,10 @@ class AppSettings(Model):
             own = findings(one.gates, service=True, port=one.port, database=database, seconds=seconds)
             found += [f"services.{label}.{finding}" for finding in own]
         return found
+
+
+def _secrets(variables: dict[str, str | SecretReference]) -> list[str]:
+    return [value.secret for value in variables.values() if isinstance(value, SecretReference)]
 
 
 class App(AppSettings):

@@ -19,7 +19,7 @@ OVERRIDES = "overrides"
 # Said of one run, by --data: no setting of the host.
 OF_ONE_RUN = ("wait", "drain", "irreversible", "app", "to", "run")
 # A secret's source, or a reference to one, is one value: {"source": ...} is never added to another.
-WHOLE = ("secrets", "variables")
+WHOLE = ("secrets", "variables", "migrate_variables")
 
 
 def load(data: Mapping[str, Any], where: str, elsewhere: Collection[str] = ()) -> Settings:

@@ -54,8 +54,10 @@ class Settings(Model):
         for key, app in self.apps.items():
             if app.database is None:
                 continue
-            for kind, value in (("database", app.database.database), ("role", app.database.role)):
-                other = owners.setdefault(f"{kind} {value}", key)
+            named = {"database": app.database.database, "owner": app.database.owner}
+            named |= {"role": app.database.role, "reader": app.database.reader}
+            for kind, value in named.items():
+                other = owners.setdefault(f"{'role' if kind != 'database' else kind} {value}", key)
                 if other != key:
                     raise ValueError(
                         f"apps.{key}.database.{kind}: {value!r} is already the one of app {other!r}"

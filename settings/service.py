@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -62,10 +62,20 @@ class ServiceSettings(Model):
 
 class DatabaseSettings(Model):
     """
-    The app's own database and role on this host.
+    The app's own database on this host, and the three roles that use it.
 
-    + database, role: names; the role owns the database
+    + database: name
+    + role: the app's; it reads and writes rows, and makes or drops nothing
     + password: name of the secret that is the role's password, default "db_password"
+    + owner: role that owns database, schema and tables and is used for migrations alone, default
+      "<database>_owner"
+    + owner_password: name of the secret that is the owner's password, default "db_owner_password"; one that
+      is not among the app's `secrets` is generated on the host
+    + reader: role that reads every table and writes none, default "<database>_reader"; people's own roles
+      can be members of it
+    + reader_password: name of the secret that is the reader's password, default none: it does not log in
+    + also: what the app's role may do besides, of "TEMPORARY" (tables of a session), "TRUNCATE", "REFERENCES"
+      and "TRIGGER", default none
     + extensions: names, default none
     + connection_limit: connections the role may hold, default -1 (no limit)
     + tables: names of tables in schema public that must be there; asserted by acceptance, default none
@@ -74,9 +84,43 @@ class DatabaseSettings(Model):
     database: DatabaseName
     role: RoleName
     password: str = "db_password"
+    owner: RoleName
+    owner_password: str = "db_owner_password"
+    reader: RoleName
+    reader_password: str | None = None
+    also: Annotated[tuple[Literal["TEMPORARY", "TRUNCATE", "REFERENCES", "TRIGGER"], ...], AsTuple] = ()
     extensions: Annotated[tuple[ExtensionName, ...], AsTuple] = ()
     connection_limit: Annotated[int, Field(ge=-1)] = -1
     tables: Annotated[tuple[Line, ...], AsTuple] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_after_it(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or not isinstance(value.get("database"), str):
+            return value
+        name = value["database"]
+        return {"owner": f"{name}_owner", "reader": f"{name}_reader", **value}
+
+    @model_validator(mode="after")
+    def _three_roles(self) -> DatabaseSettings:
+        if len(set(self.roles)) < len(self.roles):
+            raise ValueError(
+                f"'owner', 'role' and 'reader' are {', '.join(map(repr, self.roles))}; "
+                "give each a name of its own"
+            )
+        if len({self.password, self.owner_password, self.reader_password}) < 3:
+            raise ValueError("two roles have the same secret as password; give each its own")
+        return self
+
+    @property
+    def roles(self) -> list[str]:
+        """All three roles: the owner, the app's, the reader."""
+        return [self.owner, self.role, self.reader]
+
+    @property
+    def logins(self) -> list[str]:
+        """The roles that log in: the app's, the owner, and a reader that has a password."""
+        return [self.role, self.owner, *([self.reader] if self.reader_password is not None else [])]
 
 
 class LogSettings(Model):

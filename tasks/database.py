@@ -23,7 +23,8 @@ def server(settings: Settings) -> None:
         row
         for app in settings.all_apps()
         if app.database is not None
-        for row in postgres.loopback(app.database.database, app.database.role)
+        for role in app.database.logins
+        for row in postgres.loopback(app.database.database, role)
     ]
     rows += [
         postgres.Row(row.database, row.role, row.network, row.type, row.method)
@@ -36,21 +37,22 @@ def server(settings: Settings) -> None:
 
 @deploy("Database")
 def apply(app: App, cluster: str | None) -> None:
-    """One app's role, which owns its database, and its extensions."""
+    """One app's database: its owner, who makes the tables, the app's role, its reader, and its extensions."""
     if app.database is None:
         return
     mine = app.database
-    postgres.role(
-        role=mine.role,
-        name=f"Create the role {mine.role}",
-        password_file=f"{app.secrets_root}/{mine.password}",
-        connection_limit=mine.connection_limit,
-        cluster=cluster,
-    )
-    postgres.database(
+    reader_password = mine.reader_password
+    postgres.app(
+        name=f"Have the database {mine.database} with its roles {mine.owner}, {mine.role} and {mine.reader}",
         database=mine.database,
-        name=f"Create the database {mine.database}",
-        owner=mine.role,
+        owner=mine.owner,
+        owner_password_file=f"{app.secrets_root}/{mine.owner_password}",
+        role=mine.role,
+        password_file=f"{app.secrets_root}/{mine.password}",
+        reader=mine.reader,
+        reader_password_file=None if reader_password is None else f"{app.secrets_root}/{reader_password}",
+        also=mine.also,
+        connection_limit=mine.connection_limit,
         cluster=cluster,
     )
     for extension in mine.extensions:

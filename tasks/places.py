@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pyinfra.api.deploy import deploy
@@ -78,7 +79,7 @@ def keep_secrets(app: App, project: Path) -> None:
     secrets.env_file(
         name=f"Write {app.env_file}",
         path=app.env_file,
-        variables=_variables(app),
+        variables=variables(app.variables),
         secrets_directory=app.secrets_root,
     )
     for path, file in app.secret_files.items():
@@ -92,8 +93,9 @@ def keep_secrets(app: App, project: Path) -> None:
         )
 
 
-def _variables(app: App) -> list[Variable]:
+def variables(declared: Mapping[str, str | SecretReference]) -> list[Variable]:
+    """Return declared variables as an environment file takes them, secrets by their names."""
     return [
         (key, "secret", value.secret) if isinstance(value, SecretReference) else (key, "text", value)
-        for key, value in app.variables.items()
+        for key, value in declared.items()
     ]

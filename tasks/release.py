@@ -7,7 +7,7 @@ from pyinfra.api.deploy import deploy
 
 from operations import migrations, release, supervisor, systemd, trial, venv
 from settings.app import App
-from tasks import maintenance, plan
+from tasks import maintenance, places, plan
 
 
 @deploy("Release")
@@ -57,8 +57,10 @@ def _migrate(app: App, made: plan.Plan, cluster: str | None) -> None:
         directory=app.migrations,
         files=made.migrations,
         database=None if mine is None else mine.database,
-        role=None if mine is None else mine.role,
-        password_file=None if mine is None else f"{app.secrets_root}/{mine.password}",
+        role=None if mine is None else mine.owner,
+        password_file=None if mine is None else f"{app.secrets_root}/{mine.owner_password}",
+        variables=places.variables(app.migrate_variables),
+        secrets_directory=app.secrets_root,
         cluster=cluster,
         lock_seconds=app.migration_lock_seconds,
         dump_to=dump_directory if app.dump_before_migration else None,

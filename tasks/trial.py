@@ -93,7 +93,7 @@ def touched(settings: Settings, login: str) -> Touched:
         swap=settings.swap.path if settings.swap is not None else None,
         sysctls=["vm.swappiness"] if settings.swap is not None else [],
         users=[login, *(app.service_user for app in settings.all_apps())],
-        roles=[app.database.role for app in settings.all_apps() if app.database is not None],
+        roles=[role for app in settings.all_apps() if app.database for role in app.database.roles],
         cluster=settings.postgresql.cluster,
     )
     found.add([sshd.DROP_IN, SYSCTL_FILE, "/etc/systemd/system/supervisor.service"])
@@ -137,7 +137,7 @@ def _add(found: Touched, app: App) -> None:
         found.units[app.unit]["started"] = f"/run/{app.key}.started"
     found.apps[app.key] = {
         "root": app.root,
-        "roles": [app.database.role] if app.database is not None else [],
+        "roles": app.database.roles if app.database is not None else [],
         "state": _control(app, "state"),
         "update": update_command(app),
         "leave": maintenance.leave_command(app),

@@ -6,8 +6,9 @@ clusters and none was named, each is None: the operations then plan the full cha
 say what is wrong where it still is.
 """
 
+from facts.postgres.app import App
 from facts.postgres.databases import Database, Extension, Privileges, Schema
 from facts.postgres.roles import Role
 from facts.postgres.server import Hba, Running, Settings
 
-__all__ = ["Database", "Extension", "Hba", "Privileges", "Role", "Running", "Schema", "Settings"]
+__all__ = ["App", "Database", "Extension", "Hba", "Privileges", "Role", "Running", "Schema", "Settings"]

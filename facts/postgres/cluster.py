@@ -57,11 +57,12 @@ def catalog(*queries: str, cluster: str | None, **variables: str) -> StringComma
     """
     Build a fact's command: queries of `files/host/` in one round trip, or nothing where no server runs.
 
-    + queries: file names, run one after the other in one psql, starting in database postgres
+    + queries: file names, run one after the other in one psql, starting in database postgres; what begins
+      with a backslash is a command of psql's own
     + cluster: "VERSION/NAME", or None for the host's only cluster
     + variables: what the queries find as `:'variable'`
     """
-    text = "\n".join(script.text(query) for query in queries)
+    text = "\n".join(query if query.startswith("\\") else script.text(query) for query in queries)
     pairs = [f"{key}={value}" for key, value in variables.items()]
     return script.script("postgres-cluster.sh", cluster or "", ASK_UP, "sql", "postgres", text, *pairs)
 

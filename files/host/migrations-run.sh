@@ -1,5 +1,6 @@
 # Run one app's migrations as a unit of a fixed name, so that two can never run at a time.
-# usage: migrations-run.sh UNIT USER ENV_FILE DIRECTORY SECONDS COMMAND [ARGUMENT...]
+# usage: migrations-run.sh UNIT USER ENV_FILE DIRECTORY SECONDS [@over OVER_FILE] COMMAND [ARGUMENT...]
+#            OVER_FILE is an environment file over ENV_FILE, which goes when this ends
 #        postgres-cluster.sh CLUSTER up sh -c ... UNIT USER '' DIRECTORY SECONDS @program PROGRAM PASSWORD_FILE
 #            runs PROGRAM, text of Python, with the specification on standard input as its file, and the
 #            password as the unit's credential "password", which only this unit can read
@@ -8,6 +9,13 @@
 set -eu
 unit=$1 user=$2 env_file=$3 directory=$4 seconds=$5
 shift 5
+over=
+if [ "$1" = @over ]; then
+    over=$2
+    shift 2
+    # It has the password of the database's owner, and is for this unit alone.
+    trap 'rm -f -- "$over"' EXIT
+fi
 
 runs() {
     case $(systemctl show --property=ActiveState --value -- "$unit") in inactive | failed) return 1 ;; esac
@@ -42,7 +50,7 @@ if [ "$1" = @program ]; then
     set -- -p "LoadCredential=password:$3" -- \
         python3 -I "$files/program.py" "$files/spec.json" "$CLUSTER_BIN/psql" "$PGPORT"
 else
-    set -- -p EnvironmentFile="$env_file" -- "$@"
+    set -- -p EnvironmentFile="$env_file" ${over:+-p EnvironmentFile="$over"} -- "$@"
 fi
 # So that whoever undoes this run finds the unit that belongs to it.
 if [ -n "${HOSTWRIGHT_RUN-}" ]; then

@@ -1,9 +1,10 @@
 """
 Compare a role's password with the one in a file on this host, or set it, as a SCRAM-SHA-256 verifier.
 
-usage: postgres-cluster.sh CLUSTER up python3 -c ... check|set ROLE PASSWORD_FILE
+usage: postgres-cluster.sh CLUSTER up python3 -c ... set ROLE PASSWORD_FILE
+       postgres-cluster.sh CLUSTER up python3 -c ... check ROLE PASSWORD_FILE [ROLE PASSWORD_FILE]...
 
-check prints match, differs or absent (no password yet, no such role, no readable file). Neither the
+check prints for each match, differs or absent (no password yet, no such role, no readable file). Neither the
 password nor its verifier is ever printed, is an argument, or reaches the server's log.
 """
 
@@ -136,18 +137,27 @@ def set_password(role: str, password: str) -> None:
     )
 
 
-def main(action: str, role: str, file: str) -> int:
+def state(role: str, file: str) -> str:
     try:
         password = read_password(file)
         kept = kept_verifier(role)
-        if action == "check":
-            print("absent" if not kept else "match" if same(password, kept) else "differs")
-        elif not (kept and same(password, kept)):
+    except RefusedError:
+        return "absent"
+    return "absent" if not kept else "match" if same(password, kept) else "differs"
+
+
+def main(action: str, role: str, file: str, *more: str) -> int:
+    if action == "check":
+        pairs = [role, file, *more]
+        for one, its_file in zip(pairs[::2], pairs[1::2]):  # noqa: B905  # strict= came in Python 3.10
+            print(state(one, its_file))
+        return 0
+    try:
+        password = read_password(file)
+        kept = kept_verifier(role)
+        if not (kept and same(password, kept)):
             set_password(role, password)
     except RefusedError as problem:
-        if action == "check":
-            print("absent")
-            return 0
         print(f"PostgreSQL: password of role {role}: {file} {problem}", file=sys.stderr)
         return 1
     return 0

@@ -157,20 +157,12 @@ def database(
 
     target = f"DATABASE {identifier(database)}"
     if now is None:
-        # CREATE DATABASE cannot be part of a transaction; the next run does what a cut left undone.
-        place = "" if locale is None else f" LOCALE {literal(locale)}"
-        create = (
-            f"CREATE {target} OWNER {identifier(owner)} TEMPLATE {identifier(template)}"
-            f" ENCODING {literal(encoding)}{place} CONNECTION LIMIT {connection_limit};"
-        )
         version = OWN_BY_ROLE if found is None else found["version"]
-        before = SchemaFields(
-            owner="", public=["CREATE"] if version < OWN_BY_ROLE or template != "template0" else []
-        )
-        inside = schema_statements(before, owner, version) if before["public"] else []
-        outside = public_statements(database, ["CONNECT", "TEMPORARY"], public_connect)
-        outside += settings_difference(target, [], settings)
-        yield at.sql(f"{create}\n{script(database, outside, inside)}", cluster=cluster)
+        text = created(
+            database, owner, encoding=encoding, locale=locale, template=template, settings=settings,
+            connection_limit=connection_limit, public_connect=public_connect, version=version,
+        )  # fmt: skip
+        yield at.sql(text, cluster=cluster)
         return
 
     check_fixed(database, now, encoding, locale)
@@ -186,6 +178,33 @@ def database(
         host.noop(f"database {database} is already as declared")
         return
     yield at.sql(script(database, outside, inside), cluster=cluster)
+
+
+def created(
+    database: str,
+    owner: str,
+    *,
+    version: int,
+    encoding: str = "UTF8",
+    locale: str | None = None,
+    template: str = "template0",
+    connection_limit: int = -1,
+    settings: Mapping[str, Value | list[str]] | None = None,
+    public_connect: bool = False,
+) -> str:
+    """Write what makes a new database, its owner's alone."""
+    # CREATE DATABASE cannot be part of a transaction; the next run does what a cut left undone.
+    target = f"DATABASE {identifier(database)}"
+    place = "" if locale is None else f" LOCALE {literal(locale)}"
+    create = (
+        f"CREATE {target} OWNER {identifier(owner)} TEMPLATE {identifier(template)}"
+        f" ENCODING {literal(encoding)}{place} CONNECTION LIMIT {connection_limit};"
+    )
+    everybody = ["CREATE"] if version < OWN_BY_ROLE or template != "template0" else []
+    inside = schema_statements(SchemaFields(owner="", public=everybody), owner, version) if everybody else []
+    outside = public_statements(database, ["CONNECT", "TEMPORARY"], public_connect)
+    outside += settings_difference(target, [], settings)
+    return f"{create}\n{script(database, outside, inside)}"
 
 
 def script(database: str, outside: list[str], inside: list[str]) -> str:
