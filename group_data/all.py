@@ -75,6 +75,7 @@ apps = {
             "database": "rec_io_db",
             "role": "rec_io_user",
             "password": "db_password",
+            "reader_password": "db_reader_password",  # without it the reader is there for members of it
             "extensions": [],
             "connection_limit": 80,
         },
@@ -90,7 +91,10 @@ apps = {
         "migrations": "migrations",
         # Secrets: "generated" on the host once; or {"source": "environment", "variable": "REC_DB_PASSWORD"};
         # or {"source": "age", "file": "secrets/staging.age", "key": "db_password"}.
-        "secrets": {"db_password": {"source": "generated", "length": 40}},
+        "secrets": {
+            "db_password": {"source": "generated", "length": 40},
+            "db_reader_password": {"source": "generated", "length": 40},
+        },
         # Environment variables of all services, written to /etc/rec_io/env, 0600.
         # They and the app's .env.example must name the same variables.
         "prefix": "REC_",

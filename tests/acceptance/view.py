@@ -191,6 +191,13 @@ class HostView:
         name = app.database.database
         return self._once("database", app.key, lambda: self._query("database.sql", name, about))
 
+    def privileges(self, app: App) -> Any:
+        """Return the roles of the app's database, who may connect, and whose everything is."""
+        mine = app.database
+        assert mine is not None
+        about = {"owner": mine.owner, "role": mine.role, "reader": mine.reader}
+        return self._once("privileges", app.key, lambda: self._query("privileges.sql", mine.database, about))
+
     def rotation(self, app: App) -> Any:
         """Rotate the app's logs twice under load, and return what became of processes and lines."""
         about = {

@@ -97,14 +97,46 @@ BATCHES: dict[str, tuple[Damage, ...]] = {
             repair="sed -i 's/^REC_DATA_FOLDER=/REC_DATA_DIR=/' /opt/rec_io/current/.env.example",
         ),
         Damage(
-            "the role is a superuser",
-            f"{AS_POSTGRES} -c 'alter role rec_io_user superuser'",
+            "the role may create databases",
+            f"{AS_POSTGRES} -c 'alter role rec_io_user createdb'",
             ("test_role_attributes",),
         ),
         Damage(
             "everybody may connect",
             f"{AS_POSTGRES} -c 'grant connect on database rec_io_db to public'",
-            ("test_database_owner_and_privileges",),
+            ("test_database_owner_and_privileges", "test_nobody_else_may_connect"),
+        ),
+        Damage(
+            "the app may create tables",
+            f"{AS_POSTGRES} -d rec_io_db -c 'grant create on schema public to rec_io_user'",
+            ("test_app_makes_nothing",),
+        ),
+        Damage(
+            "a table is the app's",
+            f"{AS_POSTGRES} -d rec_io_db -c 'alter table archive_file owner to rec_io_user'",
+            ("test_app_owns_nothing", "test_app_drops_and_empties_nothing"),
+        ),
+        Damage(
+            "the app cannot delete",
+            f"{AS_POSTGRES} -d rec_io_db -c 'revoke delete on live_data_file from rec_io_user'",
+            ("test_app_reads_and_writes",),
+        ),
+        Damage(
+            "the reader may write",
+            f"{AS_POSTGRES} -d rec_io_db -c 'grant insert on trades to rec_io_db_reader'",
+            ("test_reader_reads_and_writes_nothing",),
+        ),
+        Damage(
+            "the owner is a member of something",
+            f"{AS_POSTGRES} -c 'grant pg_monitor to rec_io_db_owner'",
+            ("test_owner_and_reader_are_plain_roles",),
+        ),
+        Damage(
+            "a process has the owner's password",
+            "P=$(cat /etc/rec_io/secrets/db_owner_password) setsid sleep 3600 >/dev/null 2>&1 </dev/null &"
+            " echo $! > /run/leaky",
+            ("test_owner_password_is_in_no_process",),
+            repair="kill $(cat /run/leaky) && rm /run/leaky",
         ),
         Damage(
             "ALTER SYSTEM overrides a setting",
