@@ -70,7 +70,7 @@ apps = {
         "keep_releases": 4,  # beside the current one
         # The app's database and role, which reads and writes rows and no more; `password` names the secret.
         # `owner` (rec_io_db_owner), whose password is generated, has the tables and is used for migrations
-        # alone; `reader` (rec_io_db_reader) may read them. docs/database.md.
+        # alone; `reader` (rec_io_db_reader) may read them. docs/roles.md.
         "database": {
             "database": "rec_io_db",
             "role": "rec_io_user",

@@ -13,6 +13,7 @@ apps = {
         "process_manager": "systemd",
         "shared": [],
         "keep_releases": 4,
+        # portfolio_manager_owner makes the tables, and portfolio_manager_reader may read them.
         "database": {
             "database": "portfolio_manager",
             "role": "portfolio_user",

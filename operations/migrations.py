@@ -7,7 +7,7 @@ import posixpath
 import re
 from collections.abc import Callable, Generator, Sequence
 
-from pyinfra import host
+from pyinfra import host, logger
 from pyinfra.api import OperationError, StringCommand, operation
 
 from facts.migrations import Migrations
@@ -109,6 +109,10 @@ def applied(
         if not todo:
             host.noop(f"database {database} has had all {len(files)} migrations of release {release}")
             return
+        if not host.state.is_executing:
+            # In the plan, and so with --dry too.
+            app = posixpath.basename(app_dir)
+            logger.info(f"{host.print_prefix}pending migrations of {app}: {', '.join(todo)}")
         if dump_to is not None and ledger:
             target = dump_to() if callable(dump_to) else dump_to
             if PATH.fullmatch(target) is None:
