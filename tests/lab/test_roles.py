@@ -36,7 +36,7 @@ create function add(a int) returns bigint language sql security definer
 create procedure nothing() language sql as 'select 1';
 create aggregate total (int) (sfunc = int4pl, stype = int);
 create type mood as enum ('a'); create type pair as (a int); create domain small as int check (value < 9);
-create type span as range (subtype = int4); create statistics both on id, n from items;
+create type span as range (subtype = int4); create statistics two on id, n from items;
 create collation plain from "C"; create operator ## (leftarg = int, rightarg = int, procedure = int4pl);
 create text search configuration words (copy = pg_catalog.simple); select lo_create(4711);
 """

@@ -22,7 +22,7 @@ select json_build_object(
         and d.refobjid = (:'about'::jsonb ->> 'role')::regrole and coalesce(i.schema, '') <> 'pg_temp'),
     'tables', (
         select coalesce(json_agg(json_build_object(
-            'table', c.oid::regclass::text, 'kind', c.relkind, 'owner', pg_get_userbyid(c.relowner),
+            'table', format('public.%I', c.relname),
             'columns', (
                 select string_agg(quote_ident(attname), ', ' order by attnum) from pg_attribute
                 where attrelid = c.oid and attnum > 0 and not attisdropped and attgenerated = ''),
