@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 import os
 import re
 import secrets
@@ -113,8 +114,12 @@ def psql(sql: str, *variables: str) -> str:
     return done.stdout.rstrip("\n")
 
 
-def kept_verifier(role: str) -> str:
-    return psql("select rolpassword from pg_authid where rolname = :'role';", f"role={role}")
+def kept_verifiers(roles: list[str]) -> dict[str, str | None]:
+    """Ask for all in one session: a fact should cost one."""
+    listed = "select jsonb_array_elements_text(:'roles'::jsonb)"
+    query = f"select json_object_agg(rolname, rolpassword) from pg_authid where rolname in ({listed});"
+    found: dict[str, str | None] = json.loads(psql(query, f"roles={json.dumps(roles)}") or "{}")
+    return found
 
 
 def set_password(role: str, password: str) -> None:
@@ -137,10 +142,9 @@ def set_password(role: str, password: str) -> None:
     )
 
 
-def state(role: str, file: str) -> str:
+def state(file: str, kept: str | None) -> str:
     try:
         password = read_password(file)
-        kept = kept_verifier(role)
     except RefusedError:
         return "absent"
     return "absent" if not kept else "match" if same(password, kept) else "differs"
@@ -148,14 +152,18 @@ def state(role: str, file: str) -> str:
 
 def main(action: str, role: str, file: str, *more: str) -> int:
     if action == "check":
-        pairs = [role, file, *more]
-        for one, its_file in zip(pairs[::2], pairs[1::2]):  # noqa: B905  # strict= came in Python 3.10
-            print(state(one, its_file))
+        roles, files = [role, *more[::2]], [file, *more[1::2]]
+        try:
+            kept = kept_verifiers(roles)
+        except RefusedError:
+            kept = {}
+        for one, its_file in zip(roles, files):  # noqa: B905  # strict= came in Python 3.10
+            print(state(its_file, kept.get(one)))
         return 0
     try:
         password = read_password(file)
-        kept = kept_verifier(role)
-        if not (kept and same(password, kept)):
+        mine = kept_verifiers([role]).get(role)
+        if not (mine and same(password, mine)):
             set_password(role, password)
     except RefusedError as problem:
         print(f"PostgreSQL: password of role {role}: {file} {problem}", file=sys.stderr)
