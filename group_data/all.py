@@ -76,6 +76,7 @@ apps = {
             "role": "rec_io_user",
             "password": "db_password",
             "reader_password": "db_reader_password",  # without it the reader is there for members of it
+            "also": [],  # what the app needs besides: "TEMPORARY", "TRUNCATE", "REFERENCES", "TRIGGER"
             "extensions": [],
             "connection_limit": 80,
         },
