@@ -185,8 +185,8 @@ def app(
     + cluster: "VERSION/NAME", default the host's only one
 
     Does not converge encoding, locale and settings of the database (`postgres.database`), privileges on
-    single columns, what extensions brought, who owns objects of other roles, the app's role's memberships,
-    and what the reader may execute.
+    single columns, what extensions brought, who owns objects of other roles, memberships of the app's
+    role in roles that are not these, and what the reader may execute.
 
     Raises OperationError for a bad name, two roles of one name, and a privilege that is not in the list.
 
@@ -282,11 +282,12 @@ def role_statements(
         verb = "CREATE" if attributes is None else "ALTER"
         if words:
             result.append(f"{verb} ROLE {identifier(one)} {' '.join(words)};")
+        held = found["member_of"] if found is not None else []
+        if member_of is None:
+            # Of roles that are not ours it may be a member; of the owner it would be the owner.
+            held = [membership for membership in held if membership["role"] in groups]
         members += membership_statements(
-            one,
-            member_of,
-            found["member_of"] if found is not None else [],
-            inherit=True,
-            version=None if now is None else now["version"],
+            one, member_of or [], held, inherit=True, version=None if now is None else now["version"]
         )
-    return result + members
+    # Two roles cannot be members of each other, not even on the way.
+    return result + sorted(members, key=lambda line: line.startswith("GRANT"))

@@ -195,6 +195,7 @@ def test_drift_goes_back(server: LabHost) -> None:
         server,
         """
         alter role shop_owner superuser; alter role shop_reader createdb; grant shop_owner to shop_reader;
+        grant shop_owner to shop;
         alter database shop owner to other; grant connect on database shop to public;
         """,
     )
