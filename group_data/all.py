@@ -30,12 +30,15 @@ firewall = {"enabled": True, "ssh_from": ["any"], "allow": []}
 
 # --- The database server -----------------------------------------------------------------------------------
 
-# `settings` takes any PostgreSQL setting by name; `hba` lets others than the apps of the host itself in:
+# `memory`: "auto" computes shared_buffers, work_mem and their like from the host's RAM, a size such as "2G"
+# from that much, None not at all. `settings` takes any PostgreSQL setting by name, and wins over it.
+# `hba` lets others than the apps of the host itself in:
 # {"type": "hostssl", "database": "rec_io_db", "role": "reader", "network": "203.0.113.7/32"}.
 postgresql = {
     "cluster": None,  # "15/main", where a host has several
     "port": 5432,
     "listen_addresses": ["localhost"],
+    "memory": "auto",
     "settings": {"log_min_duration_statement": "500ms", "idle_in_transaction_session_timeout": "5min"},
     "hba": [],
 }

@@ -3,4 +3,4 @@
 environment = "lab"
 
 # A lab host shares the memory of this machine.
-overrides = {"swap": {"size": "64M"}}
+overrides = {"swap": {"size": "64M"}, "postgresql": {"memory": "512M"}}

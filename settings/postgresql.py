@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, field_validator
 
 from settings.names import DatabaseName, RoleName
-from settings.types import AsTuple, Line, Model, Port
+from settings.types import AsTuple, Line, Model, Port, Size
 
 SettingValue = Line | int | float | bool
 # What says where the server's own files are: Debian's tools decide that.
@@ -62,6 +62,8 @@ class PostgresqlSettings(Model):
     + cluster: "VERSION/NAME" where the host has several, such as "15/main", default its only one
     + port: default 5432
     + listen_addresses: default ("localhost",); "*" is refused
+    + memory: "auto" (default) computes shared_buffers and its like from the host's RAM, a size such as "2G"
+      from that much, None not at all; what `settings` names wins
     + settings: any PostgreSQL setting by name, default none; `port` and `listen_addresses` are above
     + hba: rows beyond the apps' own, default none
     """
@@ -71,6 +73,7 @@ class PostgresqlSettings(Model):
     listen_addresses: Annotated[
         tuple[Annotated[str, AfterValidator(_address)], ...], AsTuple, Field(min_length=1)
     ] = ("localhost",)
+    memory: Literal["auto"] | Size | None = "auto"
     settings: dict[str, SettingValue] = {}
     hba: Annotated[tuple[HbaRow, ...], AsTuple] = ()
 

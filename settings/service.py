@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from settings.commands import Command
 from settings.gates import Gates
+from settings.indexes import IndexSettings
 from settings.names import DatabaseName, RoleName
 from settings.secrets import SECRET_NAMES, VariableText
 from settings.types import AsTuple, ExtensionName, FilePattern, Line, Model, Port, VariableName
@@ -79,6 +80,7 @@ class DatabaseSettings(Model):
     + extensions: names, default none
     + connection_limit: connections the role may hold, default -1 (no limit)
     + tables: names of tables in schema public that must be there; asserted by acceptance, default none
+    + indexes: made concurrently where they are missing, after the migrations, default none
     """
 
     database: DatabaseName
@@ -92,6 +94,7 @@ class DatabaseSettings(Model):
     extensions: Annotated[tuple[ExtensionName, ...], AsTuple] = ()
     connection_limit: Annotated[int, Field(ge=-1)] = -1
     tables: Annotated[tuple[Line, ...], AsTuple] = ()
+    indexes: Annotated[tuple[IndexSettings, ...], AsTuple] = ()
 
     @model_validator(mode="before")
     @classmethod

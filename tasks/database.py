@@ -17,6 +17,7 @@ def server(settings: Settings) -> None:
     postgres.settings(
         name="Put the server settings into effect",
         settings=settings.postgresql.effective(),
+        memory=settings.postgresql.memory,
         cluster=cluster,
     )
     rows = [

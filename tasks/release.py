@@ -7,7 +7,7 @@ from pyinfra.api.deploy import deploy
 
 from operations import migrations, release, supervisor, systemd, trial, venv
 from settings.app import App
-from tasks import maintenance, places, plan
+from tasks import indexes, maintenance, places, plan
 
 
 @deploy("Release")
@@ -33,6 +33,7 @@ def apply(app: App, made: plan.Plan, cluster: str | None = None) -> None:
     )
     if app.migrate is not None or made.migrations is not None:
         _migrate(app, made, cluster)
+    indexes.make(app=app, cluster=cluster)
     maintenance.enter(app=app, release=made.release, drain=host.data.get("drain") != "no")
     release.current(
         name=f"Switch {app.key} to release {made.release}",

@@ -69,10 +69,15 @@ class SettingFields(TypedDict):
 
 
 class SettingsFields(TypedDict):
-    """Our file (None if missing), the settings declared in it, and those that wait for a restart."""
+    """
+    Our file (None if missing), the settings declared in it, and those that wait for a restart.
+
+    `ram` is the host's, in kB.
+    """
 
     file: FileFields | None
     include: bool
+    ram: int
     settings: list[SettingFields]
     pending: list[str]
 
@@ -97,7 +102,11 @@ class Settings(FactBase[SettingsFields | None]):
             return None
         file, details = found
         return SettingsFields(
-            file=file, include=details["include"], settings=details["settings"], pending=details["pending"]
+            file=file,
+            include=details["include"],
+            ram=details["ram"],
+            settings=details["settings"],
+            pending=details["pending"],
         )
 
 

@@ -6,6 +6,7 @@ with winner as (
     from pg_file_settings where name is not null order by lower(name), seqno desc)
 select jsonb_build_object(
     'loaded', extract(epoch from pg_conf_load_time()),
+    'ram', substring(pg_read_file('/proc/meminfo', 0, 4096) from 'MemTotal: +([0-9]+) kB')::int8,
     'include', pg_read_file(current_setting('config_file'))
         ~ '(^|\n)[ \t]*include_dir[ \t]*=?[ \t]*''conf\.d/?''',
     'sha256', encode(sha256(pg_read_binary_file(

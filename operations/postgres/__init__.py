@@ -18,10 +18,11 @@ from operations.postgres.app import app
 from operations.postgres.databases import database, schema
 from operations.postgres.extensions import extension
 from operations.postgres.grants import privileges
+from operations.postgres.indexes import Index, indexes
 from operations.postgres.roles import role
 from operations.postgres.server import running, settings
 
 __all__ = [
-    "Row", "app", "database", "extension", "hba", "loopback", "privileges", "role", "running", "schema",
-    "settings",
+    "Index", "Row", "app", "database", "extension", "hba", "indexes", "loopback", "privileges", "role",
+    "running", "schema", "settings",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from pyinfra.api import OperationError, StringCommand, operation
 from facts.postgres import Running, Settings
 from facts.postgres import cluster as at
 from facts.postgres.server import SettingFields
+from operations.postgres import memory as sizes
 from operations.postgres.sqltext import Value, check_cluster, check_settings, text
 
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -85,7 +86,11 @@ def overridden(file: str, rows: list[SettingFields], in_place: bool) -> str | No
 
 @operation()
 def settings(
-    settings: Mapping[str, Value], *, file_label: str = "hostwright", cluster: str | None = None
+    settings: Mapping[str, Value],
+    *,
+    memory: str | None = None,
+    file_label: str = "hostwright",
+    cluster: str | None = None,
 ) -> Generator[StringCommand, None, None]:
     """
     Put server settings into effect by a file of their own in conf.d, with a restart only where one is needed.
@@ -94,6 +99,8 @@ def settings(
     with, is undone: the former file is back and in effect, and the operation fails.
 
     + settings: every setting of this file by name; values as in postgresql.conf, such as "128MB", 20, True
+    + memory: "auto" computes shared_buffers and its like from the host's RAM, a size such as "2G" from that
+      much; what `settings` names itself stays; default None, not computed
     + file_label: the file is conf.d/90-LABEL.conf, default "hostwright"; several apps can have one each
     + cluster: "VERSION/NAME", default the host's only one
 
@@ -123,10 +130,14 @@ def settings(
         raise OperationError(f"{where}: a setting is declared twice, in capitals and not; keep one")
 
     file = f"90-{file_label}.conf"
+    names = {setting.lower() for setting in settings} | {*(sizes.NAMES if memory is not None else ())}
+    now = host.get_fact(Settings, file=file, names=sorted(names), cluster=cluster)
+    if memory is not None:
+        # On a bare host, while changes are planned, nobody knows its RAM yet: the command then runs later.
+        seen = None if now is None else sizes.nominal(now["ram"])
+        ram = seen if memory == "auto" else sizes.megabytes(memory)
+        settings = dict(settings) if ram is None else sizes.with_memory(dict(settings), ram)
     content = render(settings)
-    now = host.get_fact(
-        Settings, file=file, names=sorted(setting.lower() for setting in settings), cluster=cluster
-    )
     if now is not None:
         wanted = ("postgres:postgres", "0644", hashlib.sha256(content.encode()).hexdigest(), True)
         found = now["file"] and (
