@@ -31,7 +31,7 @@ database.server(settings=settings)
 for app in host.loop(settings.all_apps()):
     places.make(app=app)
     places.keep_secrets(app=app, project=guard.PROJECT)
-    database.apply(app=app, cluster=settings.postgresql.cluster)
+    database.apply(app=app, settings=settings.postgresql)
     release.apply(app=app, made=made[app.key], cluster=settings.postgresql.cluster)
     services.apply(app=app)
     services.logs(app=app)

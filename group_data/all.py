@@ -39,6 +39,7 @@ postgresql = {
     "port": 5432,
     "listen_addresses": ["localhost"],
     "memory": "auto",
+    "statements": True,  # count what statements cost; queries.py shows it
     "settings": {"log_min_duration_statement": "500ms", "idle_in_transaction_session_timeout": "5min"},
     "hba": [],
 }
@@ -82,6 +83,8 @@ apps = {
             "also": [],  # what the app needs besides: "TEMPORARY", "TRUNCATE", "REFERENCES", "TRIGGER"
             "extensions": [],
             "connection_limit": 80,
+            # Made beside all that goes on where they are missing: docs/database.md.
+            "indexes": [{"table": "trades", "columns": ["ticker", "created_at"]}],
         },
         # Applies pending migrations, before the release becomes the current one.
         "migrate": "python -m backend.migrate",

@@ -15,6 +15,8 @@ SettingValue = Line | int | float | bool
 # What says where the server's own files are: Debian's tools decide that.
 NOT_OURS = ("config_file", "data_directory", "external_pid_file", "hba_file", "ident_file")
 
+PRELOADED, STATEMENTS = "shared_preload_libraries", "pg_stat_statements"
+
 
 def _address(value: str) -> str:
     if value == "localhost":
@@ -64,6 +66,8 @@ class PostgresqlSettings(Model):
     + listen_addresses: default ("localhost",); "*" is refused
     + memory: "auto" (default) computes shared_buffers and its like from the host's RAM, a size such as "2G"
       from that much, None not at all; what `settings` names wins
+    + statements: count what statements cost, for queries.py, by pg_stat_statements in each app's database,
+      default True
     + settings: any PostgreSQL setting by name, default none; `port` and `listen_addresses` are above
     + hba: rows beyond the apps' own, default none
     """
@@ -74,6 +78,7 @@ class PostgresqlSettings(Model):
         tuple[Annotated[str, AfterValidator(_address)], ...], AsTuple, Field(min_length=1)
     ] = ("localhost",)
     memory: Literal["auto"] | Size | None = "auto"
+    statements: bool = True
     settings: dict[str, SettingValue] = {}
     hba: Annotated[tuple[HbaRow, ...], AsTuple] = ()
 
@@ -92,4 +97,12 @@ class PostgresqlSettings(Model):
 
     def effective(self) -> dict[str, SettingValue]:
         """Return every server setting, the ones with a field of their own included."""
-        return {"listen_addresses": ", ".join(self.listen_addresses), "port": self.port, **self.settings}
+        own = {"listen_addresses": ", ".join(self.listen_addresses), "port": self.port, **self.settings}
+        if self.statements:
+            libraries = [one.strip() for one in str(own.get(PRELOADED, "")).split(",") if one.strip()]
+            own[PRELOADED] = ", ".join(dict.fromkeys([*libraries, STATEMENTS]))
+        return own
+
+    def extensions(self) -> list[str]:
+        """Return the extensions that every app's database gets, beyond its own."""
+        return [STATEMENTS] if self.statements else []

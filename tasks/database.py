@@ -7,6 +7,7 @@ from pyinfra.api.deploy import deploy
 from operations import postgres
 from settings import Settings
 from settings.app import App
+from settings.postgresql import PostgresqlSettings
 
 
 @deploy("PostgreSQL")
@@ -37,11 +38,11 @@ def server(settings: Settings) -> None:
 
 
 @deploy("Database")
-def apply(app: App, cluster: str | None) -> None:
+def apply(app: App, settings: PostgresqlSettings) -> None:
     """One app's database: its owner, who makes the tables, the app's role, its reader, and its extensions."""
     if app.database is None:
         return
-    mine = app.database
+    mine, cluster = app.database, settings.cluster
     reader_password = mine.reader_password
     postgres.app(
         name=f"Have the database {mine.database} with its roles {mine.owner}, {mine.role} and {mine.reader}",
@@ -54,6 +55,7 @@ def apply(app: App, cluster: str | None) -> None:
         reader_password_file=None if reader_password is None else f"{app.secrets_root}/{reader_password}",
         also=mine.also,
         connection_limit=mine.connection_limit,
+        extensions=settings.extensions(),
         cluster=cluster,
     )
     for extension in mine.extensions:

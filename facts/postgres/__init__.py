@@ -9,9 +9,11 @@ say what is wrong where it still is.
 from facts.postgres.app import App
 from facts.postgres.databases import Database, Extension, Privileges, Schema
 from facts.postgres.indexes import Indexes
+from facts.postgres.queries import Queries
 from facts.postgres.roles import Role
 from facts.postgres.server import Hba, Running, Settings
 
 __all__ = [
-    "App", "Database", "Extension", "Hba", "Indexes", "Privileges", "Role", "Running", "Schema", "Settings",
+    "App", "Database", "Extension", "Hba", "Indexes", "Privileges", "Queries", "Role", "Running", "Schema",
+    "Settings",
 ]  # fmt: skip

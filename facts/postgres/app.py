@@ -37,7 +37,7 @@ class Owned(TypedDict):
 class AppFields(TypedDict):
     """
     The owner, the app's role and its reader; the state of each password that was asked for, in that order;
-    the database, None where it does not exist; what differs in it, and what the app's role owns.
+    the database, None where it does not exist; what differs in it, what the app's role owns, its extensions.
     """
 
     version: int
@@ -47,6 +47,7 @@ class AppFields(TypedDict):
     schema: SchemaFields | None
     differences: list[RoleDifference]
     owned: list[Owned]
+    extensions: list[str]
 
 
 class App(FactBase[AppFields | None]):
@@ -92,7 +93,7 @@ class App(FactBase[AppFields | None]):
         if not lines:
             return None
         *roles, database = lines[:4]
-        inside = lines[5] if len(lines) > 5 else {"differences": [], "owned": []}
+        inside = lines[5] if len(lines) > 5 else {"differences": [], "owned": [], "extensions": []}
         return AppFields(
             version=database["version"],
             roles=roles,
@@ -101,4 +102,5 @@ class App(FactBase[AppFields | None]):
             schema=lines[4] if len(lines) > 4 else None,
             differences=inside["differences"],
             owned=inside["owned"],
+            extensions=inside["extensions"],
         )

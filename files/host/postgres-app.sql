@@ -69,6 +69,7 @@ with wanted as (
     where wanted.grantee is distinct from owner
 )
 select jsonb_build_object(
+    'extensions', (select coalesce(jsonb_agg(extname order by extname), '[]') from pg_extension),
     'differences', (
         select coalesce(jsonb_agg(to_jsonb(compared) order by target, kind, object, schema, role), '[]')
         from compared where missing <> '{}' or extra <> '{}' or grantable <> '{}'),

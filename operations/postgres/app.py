@@ -12,6 +12,7 @@ from facts.postgres import cluster as at
 from facts.postgres.app import AppFields, Owned, RoleDifference
 from facts.postgres.roles import Attributes
 from operations.postgres.databases import OWN_BY_ROLE, created, public_statements
+from operations.postgres.extensions import missing
 from operations.postgres.grants import KNOWN, MANY, ONE
 from operations.postgres.roles import attribute_words, membership_statements
 from operations.postgres.sqltext import (
@@ -164,6 +165,7 @@ def app(
     reader_password_file: str | None = None,
     also: Sequence[str] = (),
     connection_limit: int = -1,
+    extensions: Sequence[str] = (),
     cluster: str | None = None,
 ) -> Generator[StringCommand, None, None]:
     """
@@ -182,6 +184,8 @@ def app(
     + reader_password_file: default none, and the reader itself does not log in
     + also: what the app's role may do besides, of TEMPORARY, TRUNCATE, REFERENCES, TRIGGER; default none
     + connection_limit: connections of the app's role at a time, default -1, no limit
+    + extensions: made where they are missing, in schema public and as the host has them, default none;
+      `postgres.extension` knows more, and asks the host once more for each
     + cluster: "VERSION/NAME", default the host's only one
 
     Does not converge encoding, locale and settings of the database (`postgres.database`), privileges on
@@ -209,6 +213,8 @@ def app(
     if len(set(roles)) != len(roles):
         raise OperationError(f"{WHERE}: {', '.join(roles)} are not three roles; give each its own name")
     check_connection_limit(WHERE, connection_limit)
+    for extension in extensions:
+        check_name(WHERE, "extension", extension)
     for privilege in also:
         if privilege not in ALSO:
             raise OperationError(f"{WHERE}: also {privilege!r} is none of {', '.join(ALSO)}; correct it")
@@ -240,9 +246,11 @@ def app(
         yield at.sql(
             created(database, owner, version=OWN_BY_ROLE if now is None else now["version"]), cluster=cluster
         )
-        yield at.sql(transaction(at_first(database, owner, wanted)), cluster=cluster, database=database)
+        first = [*at_first(database, owner, wanted), *missing(extensions, ())]
+        yield at.sql(transaction(first), cluster=cluster, database=database)
         return
     todo = inside(now, owner, role, wanted)
+    todo += missing(extensions, now["extensions"]) if extensions else []
     if todo:
         changed = True
         yield at.sql(transaction(todo), cluster=cluster, database=database)

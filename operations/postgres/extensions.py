@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 from pyinfra import host
 from pyinfra.api import OperationError, StringCommand, operation
@@ -77,6 +77,11 @@ def create(extension: str, schema: str | None, version: str | None) -> list[str]
     where = "" if schema is None else f" SCHEMA {identifier(schema)}"
     which = "" if version is None else f" VERSION {literal(version)}"
     return [*first, f"CREATE EXTENSION {identifier(extension)}{where}{which};"]
+
+
+def missing(wanted: Sequence[str], there: Sequence[str]) -> list[str]:
+    """Write the statements that make the extensions that a database does not have."""
+    return [line for one in wanted if one not in there for line in create(one, None, None)]
 
 
 @operation()

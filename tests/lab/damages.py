@@ -147,6 +147,16 @@ BATCHES: dict[str, tuple[Damage, ...]] = {
             " -c 'select pg_reload_conf()'",
         ),
         Damage(
+            "an index is gone",
+            f"{AS_POSTGRES} -d rec_io_db -c 'drop index trades_ticker_created_at_idx'",
+            ("test_indexes_are_there",),
+        ),
+        Damage(
+            "nothing counts statements",
+            f"{AS_POSTGRES} -d rec_io_db -c 'drop extension pg_stat_statements'",
+            ("test_statements_are_counted",),
+        ),
+        Damage(
             "no password is asked for",
             f"sed -i '1i host all all all trust' {HBA} && {AS_POSTGRES} -c 'select pg_reload_conf()'",
             (

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from operations.postgres import memory
 from tests.lab.playbook import LabHost, Result, run, shell
+from tests.lab.project import Deployed, copy
 
 TEMPLATE = "packages"
 DEPLOY = """
@@ -138,3 +140,29 @@ def test_memory_is_computed_and_restarts_only_where_it_must(server: LabHost) -> 
     set_(server, "settings={}, memory='1G'").ok()
     assert pid() != before
     assert sql(server, "show shared_buffers", "postgres") == "256MB"
+
+
+def test_queries_shows_what_is_slow_and_no_value(server: LabHost, tmp_path: Path) -> None:
+    """The verb itself, as a user runs it."""
+    set_(server, "settings={'shared_preload_libraries': 'pg_stat_statements'}").ok()
+    sql(server, "create role rec_io_user login; create database rec_io_db owner rec_io_user", "postgres")
+    sql(server, "create extension pg_stat_statements", "rec_io_db")
+    sql(server, """set session authorization rec_io_user; select set_config('app.key', 's3cret-1', false);
+        create table big as select n, 's3cret-2' || n as v from generate_series(1, 250000) n;
+        select count(*) from big where v = 's3cret-3' or n = 987654; set app.key = 's3cret-4';
+        create index one on big (n); create index other on big (n); /* s3cret-5 */ select 'done s3cret-6'
+    """, "rec_io_db")  # fmt: skip
+    kept = "select count(*) > 0 from pg_stat_statements where query like '%s3cret-%'"
+    assert sql(server, kept, "rec_io_db") == "t", "the server kept no value: this test would find none"
+    verb = Deployed(server, "root", copy(tmp_path)).start("-y", verb="queries.py")
+    said = "".join(verb.communicate(timeout=120))
+    assert verb.returncode == 0, said
+    for words in (
+        "where v = $1 or n = $2",
+        "public.big",
+        "other on big is one again",
+        "unused index public.one",
+    ):
+        assert words in said, said
+    assert "s3cret" not in said
+    assert "987654" not in said
