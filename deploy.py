@@ -10,7 +10,7 @@ itself first, and goes back by itself unless every gate passes and a new login c
 from pyinfra import host
 
 import guard
-from tasks import database, gates, machine, maintenance, places, release, services, trial
+from tasks import database, gates, machine, maintenance, places, pool, release, services, trial
 
 settings = guard.settings_of(host)
 made = {app.key: guard.release_plan(app, settings) for app in settings.all_apps()}
@@ -32,6 +32,7 @@ for app in host.loop(settings.all_apps()):
     places.make(app=app)
     places.keep_secrets(app=app, project=guard.PROJECT)
     database.apply(app=app, settings=settings.postgresql)
+    pool.keep(app=app, settings=settings)
     release.apply(app=app, made=made[app.key], cluster=settings.postgresql.cluster)
     services.apply(app=app)
     services.logs(app=app)

@@ -83,13 +83,17 @@ apps = {
             "also": [],  # what the app needs besides: "TEMPORARY", "TRUNCATE", "REFERENCES", "TRIGGER"
             "extensions": [],
             "connection_limit": 80,
+            # A pgbouncer of its own, on 127.0.0.1; migrations, gates and backups go to the server itself.
+            "pool": {"port": 6432, "mode": "session", "size": 40, "clients": 200},
             # Made beside all that goes on where they are missing: docs/database.md.
             "indexes": [{"table": "trades", "columns": ["ticker", "created_at"]}],
         },
         # Applies pending migrations, before the release becomes the current one.
         "migrate": "python -m backend.migrate",
-        # What it gets over the `variables` below, in a file that the services never see.
+        # What it gets over the `variables` below, in a file that the services never see: the owner's role,
+        # and the server itself, where all else goes to the pool.
         "migrate_variables": {
+            "REC_DB_PORT": 5432,
             "REC_DB_USER": "rec_io_db_owner",
             "REC_DB_PASS": {"secret": "db_owner_password"},
         },
@@ -114,7 +118,7 @@ apps = {
             "REC_TRADE_EXECUTOR_PORT": 8001,
             "REC_ACTIVE_TRADE_SUPERVISOR_PORT": 8007,
             "REC_DB_HOST": "127.0.0.1",
-            "REC_DB_PORT": 5432,
+            "REC_DB_PORT": 6432,  # the pool
             "REC_DB_NAME": "rec_io_db",
             "REC_DB_USER": "rec_io_user",
             "REC_DB_PASS": {"secret": "db_password"},

@@ -11,6 +11,7 @@ from settings.drill import DrillSettings
 from settings.gates import Gates, findings
 from settings.maintenance import MaintenanceSettings
 from settings.names import UserName
+from settings.pool import PoolSettings
 from settings.secret_files import SecretFileSettings
 from settings.secrets import SECRET_NAMES, SecretReference, SecretSource, VariableValue
 from settings.service import DatabaseSettings, LogSettings, ServiceSettings
@@ -29,7 +30,7 @@ FileName = Annotated[
     str, pattern(r"[A-Za-z0-9][A-Za-z0-9._-]*", "is not a plain file name; write it like 'config.local.json'")
 ]
 # What else is in the app's configuration directory, and in a release.
-OUR_CONFIG_FILES = ("env", "secrets", "supervisord.conf")
+OUR_CONFIG_FILES = ("env", "pgbouncer.ini", "pgbouncer.users", "secrets", "supervisord.conf")
 OUR_RELEASE_FILES = ("supervisor", "systemd", "venv")
 
 
@@ -46,7 +47,8 @@ class AppSettings(Model):
     + database: default none
     + migrate: command that applies pending migrations with the app's environment, default none
     + migrate_variables: environment variables for `migrate` alone, over `variables`: the database owner's
-      role and password; needed where `migrate` and `database` are, default none
+      role and password, and the port of the server itself where the app's own goes to its pool; needed where
+      `migrate` and `database` are, default none
     + migrations: directory of ordered SQL files in the source, such as "migrations": hostwright applies them,
       or, where `migrate` is set, knows from them what is pending; default none
     + migration_lock_seconds: how long a statement of a migration may wait for a lock, each of 6 times, before
@@ -261,6 +263,11 @@ class App(AppSettings):
     def service_unit(self, label: str) -> str:
         """Return the systemd unit of one service, for an app whose process manager is systemd."""
         return f"{self.key}.service" if label == self.key else f"{self.key}-{label}.service"
+
+    @property
+    def pool(self) -> PoolSettings | None:
+        """The connection pool; None where there is none."""
+        return None if self.database is None else self.database.pool
 
     @property
     def maintenance_service(self) -> str | None:

@@ -86,6 +86,11 @@ def _unique_ports(settings: Settings) -> None:
         for label, service in app.services.items()
         if service.port is not None
     ]
+    taken += [
+        (f"apps.{key}.database.pool.port", app.database.pool.port)
+        for key, app in settings.apps.items()
+        if app.database is not None and app.database.pool is not None
+    ]
     for place, port in taken:
         other = users.setdefault(port, place)
         if other != place:

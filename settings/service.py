@@ -10,6 +10,7 @@ from settings.commands import Command
 from settings.gates import Gates
 from settings.indexes import IndexSettings
 from settings.names import DatabaseName, RoleName
+from settings.pool import PoolSettings
 from settings.secrets import SECRET_NAMES, VariableText
 from settings.types import AsTuple, ExtensionName, FilePattern, Line, Model, Port, VariableName
 
@@ -80,6 +81,7 @@ class DatabaseSettings(Model):
     + extensions: names, default none
     + connection_limit: connections the role may hold, default -1 (no limit)
     + tables: names of tables in schema public that must be there; asserted by acceptance, default none
+    + pool: a pgbouncer of the app's own, default none
     + indexes: made concurrently where they are missing, after the migrations, default none
     """
 
@@ -94,6 +96,7 @@ class DatabaseSettings(Model):
     extensions: Annotated[tuple[ExtensionName, ...], AsTuple] = ()
     connection_limit: Annotated[int, Field(ge=-1)] = -1
     tables: Annotated[tuple[Line, ...], AsTuple] = ()
+    pool: PoolSettings | None = None
     indexes: Annotated[tuple[IndexSettings, ...], AsTuple] = ()
 
     @model_validator(mode="before")
@@ -124,6 +127,15 @@ class DatabaseSettings(Model):
     def logins(self) -> list[str]:
         """The roles that log in: the app's, the owner, and a reader that has a password."""
         return [self.role, self.owner, *([self.reader] if self.reader_password is not None else [])]
+
+    @model_validator(mode="after")
+    def _room_in_the_pool(self) -> DatabaseSettings:
+        if self.pool is not None and 0 <= self.connection_limit <= self.pool.size:
+            raise ValueError(
+                f"connection_limit {self.connection_limit} leaves nothing beside the {self.pool.size}"
+                " connections of the pool; gates and migrations go to the server itself, so make it larger"
+            )
+        return self
 
 
 class LogSettings(Model):

@@ -7,6 +7,7 @@ from pyinfra.operations import server
 
 from operations import packages, sshd, swap, ufw
 from settings import FirewallRule, Settings
+from tasks import pool
 
 # What the other layers are made of. The rest is in group_data.
 BASE_PACKAGES = [
@@ -36,11 +37,14 @@ def install(settings: Settings) -> None:
         unit="supervisor.service",
         used_by=["/etc/supervisor/conf.d/*.conf"],
     )
+    pooled = [pool.PACKAGE] if pool.wanted(settings) else []
+    if pooled:
+        packages.masked(name="Keep the package's own pgbouncer off", unit=pool.PACKAGES_UNIT)
     if settings.upgrade:
         packages.upgraded(name="Install pending upgrades")
     packages.installed(
         name="Install the packages",
-        packages=[*BASE_PACKAGES, *settings.packages],
+        packages=[*BASE_PACKAGES, *pooled, *settings.packages],
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyinfra.api.deploy import deploy
 
-from operations import logrotate, supervisor, systemd
+from operations import logrotate, pgbouncer, supervisor, systemd
 from settings.app import App
 
 # What a loaded host takes on top of the times that the services themselves are granted.
@@ -43,6 +43,7 @@ def apply(app: App) -> None:
         writable=[app.shared_root],
         env_file=app.env_file,
         config_path=app.supervisor_config,
+        after=["postgresql.service", *([pgbouncer.unit_of(app.key)] if app.pool is not None else [])],
         stop_timeout=seconds_to_stop(app),
     )
     supervisor.updated(

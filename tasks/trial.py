@@ -13,7 +13,7 @@ from pyinfra.api.host import Host
 from facts.migrations import Migrations
 from facts.release import Releases
 from facts.swap import SYSCTL_FILE
-from operations import schema, sshd, trial, ufw
+from operations import pgbouncer, schema, sshd, trial, ufw
 from operations.trial import Touched
 from settings import Settings
 from settings.app import App
@@ -97,6 +97,7 @@ def touched(settings: Settings, login: str) -> Touched:
         cluster=settings.postgresql.cluster,
     )
     found.add([sshd.DROP_IN, SYSCTL_FILE, "/etc/systemd/system/supervisor.service"])
+    found.add(["/etc/systemd/system/pgbouncer.service"])
     found.add([f"{CLUSTERS}/conf.d/90-hostwright.conf"])
     found.add([f"{CLUSTERS}/{name}" for name in ("postgresql.conf", "pg_hba.conf", "start.conf")], kept=True)
     found.add([*ufw.FILES, "/etc/fstab", f"~{login}/.ssh/authorized_keys"], kept=True)
@@ -133,6 +134,11 @@ def _add(found: Touched, app: App) -> None:
         kept=True,
     )
     found.units |= {unit: {"scope": app.key} for unit in app.units}
+    if app.pool is not None:
+        pool = pgbouncer.unit_of(app.key)
+        places = ("/etc/systemd/system", "/etc/systemd/system/multi-user.target.wants")
+        found.add([*pgbouncer.files_of(app.key), *(f"{place}/{pool}" for place in places)], scope=app.key)
+        found.units[pool] = {"scope": app.key, "started": f"/run/{pool.removesuffix('.service')}.started"}
     if app.supervised:
         found.units[app.unit]["started"] = f"/run/{app.key}.started"
     found.apps[app.key] = {

@@ -78,7 +78,9 @@ def make(database: str, index: dict[str, str], lock_seconds: int, tries: int) ->
         lines.append(f"it did not get its locks in {tries} times {lock_seconds} s; open transactions:")
         lines += [f"  {line}" for line in psql(database, HOLDERS)[1].splitlines()]
     if left != 0:
-        lines.append(f"an INVALID index of that name is left, which the next run drops: {why}")
+        lines.append(
+            f"an INVALID index of that name is left, which the next run drops: {why.splitlines()[0]}"
+        )
     return "\n".join(lines) or said
 
 

@@ -157,6 +157,12 @@ BATCHES: dict[str, tuple[Damage, ...]] = {
             ("test_statements_are_counted",),
         ),
         Damage(
+            "the pool lets in fewer than declared",
+            "sed -i 's/^max_client_conn = .*/max_client_conn = 50/' /etc/rec_io/pgbouncer.ini"
+            " && systemctl reload pgbouncer-rec_io",
+            ("test_pool_has_the_declared_limits",),
+        ),
+        Damage(
             "no password is asked for",
             f"sed -i '1i host all all all trust' {HBA} && {AS_POSTGRES} -c 'select pg_reload_conf()'",
             (

@@ -17,12 +17,18 @@ from pyinfra_testing.operations import make_operation_tests  # type: ignore[impo
 
 import facts.script
 import operations.reconnect
+from operations.supervisor_text import TEMPLATES, _templates
 
 TESTS = Path(__file__).resolve().parent.parent
 
 # A fixture says which program runs and with which arguments; the program's text has its own tests.
 facts.script.text = lambda program: f"<{program}>"  # type: ignore[assignment]
 operations.reconnect.text = facts.script.text  # type: ignore[attr-defined]  # its own name for it is what is replaced
+
+# Fixtures see no file of this machine: what is rendered is read before.
+_templates().auto_reload = False
+for _template in TEMPLATES.glob("*.j2"):
+    _templates().get_template(_template.name)
 
 
 def cases(kind: str) -> list[Path]:

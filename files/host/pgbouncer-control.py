@@ -1,0 +1,244 @@
+"""
+Say how an app's connection pool stands, or bring it to what is declared, by a reload where that is enough.
+
+usage: postgres-cluster.sh CLUSTER ask-up python3 -c ... state UNIT INI USERS ROLE
+       postgres-cluster.sh CLUSTER up python3 -c ... apply UNIT INI USERS ROLE      JSON on standard input:
+       ini, unit, group and port
+
+state prints JSON, without the role's verifier: only whether the pool's is the server's.
+"""
+
+from __future__ import annotations
+
+import grp
+import hashlib
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+PROGRAM = "/usr/sbin/pgbouncer"
+UNITS = Path("/etc/systemd/system")
+# A pool that has not begun to listen after this never does; a busy host takes its time.
+START_SECONDS = 15
+
+
+class RefusedError(Exception):
+    """Something that the person who runs this has to read."""
+
+
+def call(*command: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False, **more)
+
+
+def must(*command: str) -> str:
+    done = call(*command)
+    if done.returncode != 0:
+        raise RefusedError(f"{' '.join(command)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def digest(path: str | Path) -> str | None:
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return None
+
+
+def wanted_users(role: str) -> str:
+    """Write pgbouncer's file of users: the role with the verifier that the server has of it."""
+    psql = [
+        f"{os.environ['CLUSTER_BIN']}/psql",
+        "-X",
+        "-q",
+        "-A",
+        "-t",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "-d",
+        "postgres",
+    ]
+    done = call(
+        "runuser", "-u", "postgres", "--", *psql, "-v", f"role={role}",
+        input="select rolpassword from pg_authid where rolname = :'role'"
+        " and rolpassword like 'SCRAM-SHA-256$%';",
+    )  # fmt: skip
+    verifier = done.stdout.strip()
+    if done.returncode != 0 or not verifier:
+        raise RefusedError(f"role {role} has no SCRAM password; the step that gives it one has to run before")
+    quoted = role.replace('"', '""')
+    return f'"{quoted}" "{verifier}"\n'
+
+
+def version() -> str | None:
+    if not Path(PROGRAM).exists():
+        return None
+    found = re.search(r"PgBouncer (\d+\.\d+)", call(PROGRAM, "-V").stdout)
+    return found[1] if found else None
+
+
+def started(unit: str) -> str:
+    return f"/run/{unit.removesuffix('.service')}.started"
+
+
+def due(unit: str) -> str:
+    """Say what makes a pool work by its files: "nothing", "reload" or "restart"."""
+    record = Path(started(unit))
+    if call("systemctl", "is-active", unit).stdout.strip() != "active" or not record.exists():
+        return "restart"
+    changed = [
+        path
+        for line in record.read_text().splitlines()
+        for was, path in [line.split(maxsplit=1)]
+        if digest(path) != was
+    ]
+    if not changed:
+        return "nothing"
+    # The unit names its port: another one needs a new socket.
+    return "restart" if any(path.startswith(str(UNITS)) for path in changed) else "reload"
+
+
+def owner(path: str) -> str:
+    try:
+        about = Path(path).stat()
+    except FileNotFoundError:
+        return ""
+    return f"{about.st_uid} {about.st_gid} {about.st_mode & 0o7777:o}"
+
+
+def state(unit: str, ini: str, users: str, role: str) -> dict[str, Any]:
+    try:
+        same = Path(users).read_text() == wanted_users(role)
+    except (FileNotFoundError, RefusedError):
+        same = False
+    return {
+        "version": version(),
+        "ini": digest(ini),
+        "unit": digest(UNITS / unit),
+        "users": same and owner(users) == owner(ini),
+        "enabled": call("systemctl", "is-enabled", unit).stdout.strip() == "enabled",
+        "due": due(unit),
+    }
+
+
+def write(path: str | Path, content: str, group: int, mode: int) -> None:
+    """Write a whole file of root by rename; leave one that is so already alone."""
+    path = Path(path)
+    if path.exists() and path.read_text() == content and owner(str(path)) == f"0 {group} {mode:o}":
+        return
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(content)
+            file.flush()
+            os.fchown(handle, 0, group)
+            os.fchmod(handle, mode)
+            os.fsync(handle)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    directory = os.open(path.parent, os.O_RDONLY)
+    os.fsync(directory)
+    os.close(directory)
+
+
+def validate(ini: str) -> None:
+    """Let pgbouncer itself read the new file, by starting one that nobody can reach."""
+    with tempfile.TemporaryDirectory(prefix="hostwright-") as scratch:
+        Path(scratch).chmod(0o711)
+        place = Path(scratch) / "try"
+        place.mkdir()
+        os.chown(place, 65534, 65534)
+        candidate = place / "pgbouncer.ini"
+        candidate.write_text(
+            f"{ini}\n[pgbouncer]\nlisten_addr =\nunix_socket_dir = {place}\nauth_file = {place}/users\n"
+        )
+        (place / "users").write_text("")
+        for path in (candidate, place / "users"):
+            path.chmod(0o644)
+        as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        process = subprocess.Popen(
+            [*as_nobody, PROGRAM, str(candidate)],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            deadline = time.monotonic() + START_SECONDS
+            while process.poll() is None and not list(place.glob(".s.PGSQL.*[0-9]")):
+                if time.monotonic() > deadline:
+                    break
+                time.sleep(0.02)
+            works = process.poll() is None and list(place.glob(".s.PGSQL.*[0-9]"))
+        finally:
+            process.kill()
+            said, _ = process.communicate()
+        if not works:
+            lines = [line for line in said.splitlines() if re.search(r"ERROR|FATAL|WARNING", line)]
+            raise RefusedError("pgbouncer refuses the configuration:\n" + "\n".join(lines[-6:]))
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as client:
+        client.settimeout(2)
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def apply(unit: str, ini: str, users: str, role: str) -> None:
+    given = json.load(sys.stdin)
+    if version() is None:
+        raise RefusedError("pgbouncer is not installed; the step that installs it has to run before")
+    users_text = wanted_users(role)
+    # Asked before anything is written: the pool that runs may stay as it is.
+    ours = (
+        re.search(r"^listen_port = (\d+)$", Path(ini).read_text(), re.MULTILINE)
+        if Path(ini).exists()
+        else None
+    )
+    mine = ours is not None and int(ours[1]) == given["port"] and is_active(unit)
+    if not mine and listens(given["port"]):
+        raise RefusedError(f"port {given['port']} is taken by another program; `ss -tlnp` shows by which")
+    if digest(ini) != hashlib.sha256(given["ini"].encode()).hexdigest():
+        validate(given["ini"])
+    group = grp.getgrnam(given["group"]).gr_gid
+    write(users, users_text, group, 0o640)
+    write(ini, given["ini"], group, 0o640)
+    write(UNITS / unit, given["unit"], 0, 0o644)
+    must("systemctl", "daemon-reload")
+    must("systemctl", "--quiet", "enable", unit)
+    what = due(unit)
+    if what == "nothing":
+        return
+    done = call("systemctl", what, unit)
+    deadline = time.monotonic() + START_SECONDS
+    while done.returncode == 0 and not listens(given["port"]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if done.returncode != 0 or not listens(given["port"]):
+        log = call("journalctl", "-u", unit, "-n", "10", "--no-pager", "-o", "cat").stdout
+        raise RefusedError(f"{unit} does not {what}; the end of its log:\n{log}")
+    print(f"{'reloaded' if what == 'reload' else 'started'} {unit}")
+
+
+def is_active(unit: str) -> bool:
+    return call("systemctl", "is-active", unit).stdout.strip() == "active"
+
+
+def main(verb: str, unit: str, ini: str, users: str, role: str) -> int:
+    if verb == "state":
+        print(json.dumps(state(unit, ini, users, role)))
+        return 0
+    try:
+        apply(unit, ini, users, role)
+    except RefusedError as problem:
+        print(f"pool {unit}: {problem}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
