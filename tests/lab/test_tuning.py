@@ -102,8 +102,8 @@ def test_nobody_waits_for_it_and_a_leftover_is_made_again(server: LabHost, tmp_p
     sql(
         server, "set statement_timeout = '1s'; insert into trades values (0); delete from trades where id = 0"
     )
-    end = "select pg_terminate_backend(pid) from pg_stat_activity where query like '%pg_sleep%'"
-    sql(server, f"{end} and pid <> pg_backend_pid()")
+    gone = "select pg_terminate_backend(pid) from pg_stat_activity where query like '%pg_sleep%'"
+    sql(server, f"{gone} and pid <> pg_backend_pid()")
     run(server, DEPLOY).ok()
     assert indexes(server)[MADE] == "true"
     assert run(server, DEPLOY).ok().changed == []
