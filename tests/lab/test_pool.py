@@ -68,9 +68,11 @@ def test_again_changes_nothing(server: LabHost) -> None:
 
 def test_a_changed_limit_and_password_end_no_connection(server: LabHost) -> None:
     process = pid(server)
-    held = "export PGPASSWORD=first-1; psql -XAth 127.0.0.1 -p 6432 -U shop_role shop_db"
-    begin = "select pg_backend_pid(); select pg_sleep(40); select pg_backend_pid()"
-    shell(server, f"(echo {shlex.quote(begin)} | ({held}) >/root/held 2>&1) >/dev/null 2>&1 &")
+    ask = "echo 'select pg_backend_pid();'"
+    wait = "while [ ! -e /root/go ]; do sleep 0.1; done"
+    client = "PGPASSWORD=first-1 psql -XAth 127.0.0.1 -p 6432 -U shop_role shop_db >/root/held"
+    whole = shlex.quote(f"({ask}; {wait}; {ask}) | {client}")
+    shell(server, f"systemd-run -q --unit=held sh -c {whole}; until [ -s /root/held ]; do sleep 0.1; done")
     assert deploy(server, "size=2", "size=3").ok().changed == ["pool"]
     shell(server, f"umask 077 && cat >{FILE}", stdin="second-2\n")
     assert deploy(server, "size=2", "size=3").ok().changed == ["role", "pool"]
@@ -79,12 +81,10 @@ def test_a_changed_limit_and_password_end_no_connection(server: LabHost) -> None
     assert pid(server) == process
     # A connection to the server that is made anew uses the new verifier, too.
     end = "select pg_terminate_backend(pid) from pg_stat_activity"
-    end += " where usename = 'shop_role' and state = 'idle'"
+    end += f" where usename = 'shop_role' and pid <> {shell(server, 'head -n 1 /root/held')}"
     shell(server, "cd / && runuser -u postgres -- psql -XAt", stdin=end)
     assert log_in(server, "second-2", "select 43") == "43"
-    shell(
-        server, "while pgrep -f '[p]g_sleep|p 6432 -U shop_role' >/dev/null; do sleep 0.5; done", timeout=90
-    )
+    shell(server, "touch /root/go; sleep 1")
     lines = shell(server, "grep -v '^$' /root/held").splitlines()
     assert len(lines) == 2, lines
     assert lines[0] == lines[1]
