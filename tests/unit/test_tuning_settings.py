@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from settings.app import App, AppSettings
 from settings.pool import PoolSettings
 from settings.postgresql import PostgresqlSettings
 from settings.service import DatabaseSettings
@@ -71,14 +70,3 @@ def test_a_pool_leaves_room_for_gates_and_migrations() -> None:
     assert database(connection_limit=-1, pool=PoolSettings(size=40)).pool is not None
     with pytest.raises(ValidationError, match="'session' or 'transaction'"):
         PoolSettings(mode="statement")  # type: ignore[arg-type]  # that is the point
-
-
-def app(**given: Any) -> App:
-    values = {
-        "source": ".",
-        "services": {"web": {"command": "python -m web"}},
-        "migrate": "python -m migrate",
-        "variables": {"DB_PORT": 6432},
-        **given,
-    }
-    return App.of("shop", AppSettings(**values))
