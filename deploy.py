@@ -10,7 +10,7 @@ itself first, and goes back by itself unless every gate passes and a new login c
 from pyinfra import host
 
 import guard
-from tasks import database, gates, machine, maintenance, places, pool, release, services, trial
+from tasks import backups, database, gates, machine, maintenance, places, pool, release, services, trial
 
 settings = guard.settings_of(host)
 made = {app.key: guard.release_plan(app, settings) for app in settings.all_apps()}
@@ -38,10 +38,13 @@ for app in host.loop(settings.all_apps()):
     services.logs(app=app)
     maintenance.leave(app=app)
 
+backups.schedule(settings=settings)
+
 # What all of it must be able to do, and the end of the trial.
 for app in host.loop(settings.all_apps()):
     gates.check(app=app)
 trial.confirm()
+backups.first(settings=settings)
 
 for app in host.loop(settings.all_apps()):
     release.prune(app=app)

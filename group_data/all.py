@@ -88,6 +88,18 @@ apps = {
             # Made beside all that goes on where they are missing: docs/database.md.
             "indexes": [{"table": "trades", "columns": ["ticker", "created_at"]}],
         },
+        # A backup of the database every day, proven by a restore every week; None for none. Copies leave the
+        # host encrypted for public keys of age: "age_recipients": ["age1..."], "copy": {"kind": "rsync",
+        # "to": "backup@203.0.113.9:rec_io"}; docs/backups.md. `checks` are SELECTs that must give
+        # true when it is proven.
+        "backup": {
+            "at": "03:30",
+            "prove": "Sun 04:30",
+            "daily": 7,
+            "weekly": 4,
+            "monthly": 3,
+            "checks": ["SELECT count(*) > 0 FROM schema_migrations"],
+        },
         # Applies pending migrations, before the release becomes the current one.
         "migrate": "python -m backend.migrate",
         # What it gets over the `variables` below, in a file that the services never see: the owner's role,

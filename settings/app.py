@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from settings.backup import BackupSettings
 from settings.commands import Command
 from settings.drill import DrillSettings
 from settings.gates import Gates, findings
@@ -45,6 +46,7 @@ class AppSettings(Model):
     + process_manager: "supervisor" (default; one of the app's own, under the unit <app>.service) or "systemd"
       (a unit for each service, logs in the journal)
     + database: default none
+    + backup: how the database is backed up, default daily, proven weekly; None for not at all
     + migrate: command that applies pending migrations with the app's environment, default none
     + migrate_variables: environment variables for `migrate` alone, over `variables`: the database owner's
       role and password, and the port of the server itself where the app's own goes to its pool; needed where
@@ -83,6 +85,7 @@ class AppSettings(Model):
     log_directory: InnerPath = "logs"
     process_manager: Literal["supervisor", "systemd"] = "supervisor"
     database: DatabaseSettings | None = None
+    backup: BackupSettings | None = BackupSettings()
     migrate: Command | None = None
     migrate_variables: dict[VariableName, VariableValue] = {}
     migrations: InnerPath | None = None
@@ -141,6 +144,8 @@ class AppSettings(Model):
                 raise ValueError(f"variable {variable!r} is a secret by its name; write {{'secret': NAME}}")
         if self.migrations is not None and self.database is None:
             raise ValueError("'migrations' are applied to a database; declare 'database'")
+        if self.database is None and self.backup is not None and "backup" in self.model_fields_set:
+            raise ValueError("'backup' is of a database; declare 'database', or remove it")
         if self.log_directory not in self.shared and self.process_manager == "supervisor":
             raise ValueError(
                 f"log_directory {self.log_directory!r} must be one of 'shared', it outlives releases"
@@ -280,6 +285,16 @@ class App(AppSettings):
     def maintenance_flag(self) -> str | None:
         """The file that is there during maintenance, absolute."""
         return None if self.maintenance is None else f"{self.shared_root}/{self.maintenance.flag}"
+
+    @property
+    def backed_up(self) -> BackupSettings | None:
+        """How its database is backed up; None where it is not, or where there is none."""
+        return self.backup if self.database is not None else None
+
+    @property
+    def backup_root(self) -> str:
+        """The directory of the database's backups."""
+        return f"/var/backups/{self.key}"
 
     @property
     def supervised(self) -> bool:

@@ -17,7 +17,7 @@ from settings.model import Settings
 
 OVERRIDES = "overrides"
 # Said of one run, by --data: no setting of the host.
-OF_ONE_RUN = ("wait", "drain", "irreversible", "app", "to", "run")
+OF_ONE_RUN = ("wait", "drain", "irreversible", "app", "to", "run", "list", "prove")
 # A secret's source, or a reference to one, is one value: {"source": ...} is never added to another.
 WHOLE = ("secrets", "variables", "migrate_variables")
 
@@ -77,9 +77,9 @@ def _fields() -> dict[str, list[str]]:
 
 
 def _collect(model: type[BaseModel], place: str, found: dict[str, list[str]]) -> None:
-    found[place] = list(model.model_fields)
+    found[place] = [field.alias or key for key, field in model.model_fields.items()]
     for key, field in model.model_fields.items():
-        _descend(field.annotation, f"{place}.{key}".lstrip("."), found)
+        _descend(field.annotation, f"{place}.{field.alias or key}".lstrip("."), found)
 
 
 def _descend(annotation: Any, place: str, found: dict[str, list[str]]) -> None:

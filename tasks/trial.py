@@ -14,10 +14,11 @@ from facts.migrations import Migrations
 from facts.release import Releases
 from facts.swap import SYSCTL_FILE
 from operations import pgbouncer, schema, sshd, trial, ufw
+from operations.backups import PROGRAM
 from operations.trial import Touched
 from settings import Settings
 from settings.app import App
-from tasks import maintenance, plan, services
+from tasks import backups, maintenance, plan, services
 
 CLUSTERS = "/etc/postgresql/*/*"
 
@@ -103,6 +104,7 @@ def touched(settings: Settings, login: str) -> Touched:
     found.add([*ufw.FILES, "/etc/fstab", f"~{login}/.ssh/authorized_keys"], kept=True)
     found.effect(ufw.FILES, "ufw-restore.sh", says="put back the firewall")
     found.effect([sshd.DROP_IN], "sshd-restore.sh", says="put back the logins of sshd")
+    found.add([PROGRAM])
     for app in settings.all_apps():
         _add(found, app)
     return found
@@ -124,6 +126,7 @@ def _add(found: Touched, app: App) -> None:
             f"/etc/logrotate.d/{app.key}",
             f"/usr/local/bin/{app.key}-restart",
             f"/usr/local/bin/{app.key}-status",
+            *backups.files(app),
         ],
         scope=app.key,
     )
@@ -133,7 +136,7 @@ def _add(found: Touched, app: App) -> None:
         scope=app.key,
         kept=True,
     )
-    found.units |= {unit: {"scope": app.key} for unit in app.units}
+    found.units |= {unit: {"scope": app.key} for unit in [*app.units, *backups.timers(app)]}
     if app.pool is not None:
         pool = pgbouncer.unit_of(app.key)
         places = ("/etc/systemd/system", "/etc/systemd/system/multi-user.target.wants")
