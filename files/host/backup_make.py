@@ -184,8 +184,8 @@ class Backup:
             there, floor = free(self.root)
             if there < floor:
                 raise FailedError(
-                    f"only {size(there)} are left in {self.root}, where {size(floor)} must stay free: the backup "
-                    f"was given up and removed; it needs more than the {size(wanted)} that it was expected to"
+                    f"only {size(there)} are left in {self.root}, where {size(floor)} must stay free: the "
+                    f"backup was given up; it needs more than the {size(wanted)} that it was expected to"
                 )
             if time.monotonic() - told > 1:
                 told = time.monotonic()

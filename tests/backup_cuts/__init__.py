@@ -1,0 +1,1 @@
+"""Backups that are cut off: what is listed restores, and no row that was acknowledged is lost."""
