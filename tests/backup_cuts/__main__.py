@@ -1,4 +1,4 @@
-"""Cut off 20 backups of a database under write load, each in another moment, and write docs/backup-cuts.md."""
+"""Cut off 20 backups under write load, each in another moment, and write docs/backup-cuts.md."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ WORDS = {
 }  # fmt: skip
 HEAD = """# Backups that were cut off
 
-Written by `make backup-cuts` on {image}: {count} backups of a database with {rows} rows, which another program
-writes to all the time, each cut off at another moment of the {whole:.1f} s that a whole one takes. What is listed
-as a backup afterwards is restored and compared; every row whose insert was acknowledged must be in the database.
+Written by `make backup-cuts` on {image}: {count} backups of a database with {rows} rows, which another
+program writes to all the time, each cut off at another moment of the {whole:.1f} s that a whole one takes.
+What is listed as a backup afterwards is restored and compared; every row whose insert was acknowledged must be
+in the database.
 
 | cut off by | at | what the state says | listed | restores | rows acknowledged | lost |
 |---|---|---|---|---|---|---|
@@ -39,8 +40,8 @@ as a backup afterwards is restored and compared; every row whose insert was ackn
 def line(one: Outcome) -> str:
     restores = ("yes" if one.proven else "**NO**") if one.new else "-"
     return (
-        f"| {WORDS[one.cut.how]} | {one.seconds:.2f} s | {one.why} | {'yes' if one.new else 'no'} | {restores} "
-        f"| {one.acknowledged} | {one.lost} |"
+        f"| {WORDS[one.cut.how]} | {one.seconds:.2f} s | {one.why} | {'yes' if one.new else 'no'} "
+        f"| {restores} | {one.acknowledged} | {one.lost} |"
     )
 
 

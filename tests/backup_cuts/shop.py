@@ -166,18 +166,22 @@ KNIVES = {
 
 
 def mount_small(host: LabHost, megabytes: int) -> None:
-    """Put a small file system of its own below the backups."""
-    shell(
-        host,
-        f"mkdir -p -m 0700 {ROOT} && truncate -s {megabytes}M /root/small.img && "
-        "mkfs.ext4 -q /root/small.img && { [ -e /dev/loop-control ] || mknod /dev/loop-control c 10 237; } && number=$(losetup -f | tr -dc 0-9) && "
-        '{ [ -e /dev/loop$number ] || mknod /dev/loop$number b 7 "$number"; } && '
-        f"losetup /dev/loop$number /root/small.img && mount /dev/loop$number {ROOT}",
-    )
+    """Put a small file system of its own below the backups; its device node is made where a host has none."""
+    shell(host, SMALL.format(root=ROOT, megabytes=megabytes))
+
+
+SMALL = """
+set -e
+mkdir -p -m 0700 {root}
+truncate -s {megabytes}M /root/small.img
+mkfs.ext4 -q /root/small.img
+[ -e /dev/loop-control ] || mknod /dev/loop-control c 10 237
+device=$(losetup -f)
+[ -e $device ] || mknod $device b 7 ${{device#/dev/loop}}
+losetup $device /root/small.img
+mount $device {root}
+"""
 
 
 def unmount_small(host: LabHost) -> None:
-    shell(
-        host,
-        f"device=$(findmnt -no SOURCE {ROOT}) && umount {ROOT} && losetup -d $device && rm /root/small.img",
-    )
+    shell(host, f"d=$(findmnt -no SOURCE {ROOT}) && umount {ROOT} && losetup -d $d && rm /root/small.img")
