@@ -31,7 +31,13 @@ test: check lab ## everything
 faults: lab ## break an upgrade at every boundary in four ways; writes docs/faults.md (an hour or more)
 	@scripts/faults
 
+backup-cuts: lab ## cut off 20 backups under write load; writes docs/backup-cuts.md (10 minutes)
+	@scripts/backup-cuts
+
+bench-database: lab ## backup and restore of 1.5 GB against bare pg_dump and pg_restore (10 minutes)
+	@scripts/bench-database
+
 lock: venv ## pin what requirements/*.in name
 	@scripts/lock
 
-.PHONY: help venv lab demo demo-down check test faults lock
+.PHONY: help venv lab demo demo-down check test faults backup-cuts bench-database lock

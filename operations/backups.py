@@ -149,7 +149,7 @@ def difference(wanted: Mapping[str, tuple[str, str]], now: ScheduledFields) -> D
 
 
 @operation()
-def scheduled(backups: Sequence[Backup]) -> Generator[StringCommand, None, None]:
+def scheduled(backups: list[Backup]) -> Generator[StringCommand, None, None]:
     """
     Have exactly these backups be made and proven by timers of the host, and no others.
 

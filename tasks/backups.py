@@ -88,6 +88,13 @@ def timers(app: App) -> list[str]:
     return [backups.unit(app.key, verb, "timer") for verb in backups.WORDS]
 
 
+def timers_on(app: App) -> list[str]:
+    """Return those of them that run."""
+    mine = app.backed_up
+    wanted = {} if mine is None else {"make": mine.at, "prove": mine.prove}
+    return [backups.unit(app.key, verb, "timer") for verb, when in wanted.items() if when is not None]
+
+
 def show(host: Host, settings: Settings) -> None:
     """Print the backups of a host's apps: how old, how large, and which is proven."""
     lines = []

@@ -10,6 +10,7 @@ from typing import Any
 
 from settings import SecretReference
 from settings.app import App
+from tasks import backups
 from tests.acceptance.remote import Remote, answers
 
 Pages = dict[tuple[str, str], tuple[int, str]]
@@ -197,6 +198,15 @@ class HostView:
         assert mine is not None
         about = {"owner": mine.owner, "role": mine.role, "reader": mine.reader}
         return self._once("privileges", app.key, lambda: self._query("privileges.sql", mine.database, about))
+
+    def backups(self, app: App) -> Any:
+        """Return the timers, the state and the modes of the app's backups."""
+        about = {
+            "root": app.backup_root,
+            "timers": backups.timers_on(app),
+            "services": [one.replace(".timer", ".service") for one in backups.timers(app)],
+        }
+        return self._once("backups", app.key, lambda: self.remote.look("backups.py", about))
 
     def rotation(self, app: App) -> Any:
         """Rotate the app's logs twice under load, and return what became of processes and lines."""

@@ -29,8 +29,8 @@ HEAD = """# Backups that were cut off
 
 Written by `make backup-cuts` on {image}: {count} backups of a database with {rows} rows, which another
 program writes to all the time, each cut off at another moment of the {whole:.1f} s that a whole one takes.
-What is listed as a backup afterwards is restored and compared; every row whose insert was acknowledged must be
-in the database.
+What is listed as a backup afterwards is restored and compared; every row whose insert was acknowledged must
+be in the database.
 
 | cut off by | at | what the state says | listed | restores | rows acknowledged | lost |
 |---|---|---|---|---|---|---|

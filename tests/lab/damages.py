@@ -172,6 +172,30 @@ BATCHES: dict[str, tuple[Damage, ...]] = {
             ),
         ),
         Damage(
+            "no backup is made any more",
+            "systemctl disable --now hostwright-backup-rec_io.timer",
+            ("test_backups_are_scheduled",),
+        ),
+        Damage(
+            "the newest backup is old",
+            'sed -i \'s/"made": [0-9]*/"made": 1700000000/\' /var/backups/rec_io/2*/backup.json',
+            ("test_newest_backup_is_young_and_whole",),
+            repair="sleep 1; systemctl start hostwright-backup-rec_io.service",
+        ),
+        Damage(
+            "half a backup",
+            "truncate -s -9 /var/backups/rec_io/2*/dump/toc.dat; "
+            "! systemctl start hostwright-prove-rec_io.service",
+            ("test_backup_is_proven",),
+            repair="systemctl start hostwright-prove-rec_io.service",
+        ),
+        Damage(
+            "anybody reads the verifiers",
+            "chmod 0644 /var/backups/rec_io/2*/globals.sql",
+            ("test_backups_are_root_only",),
+            repair="chmod 0600 /var/backups/rec_io/2*/globals.sql",
+        ),
+        Damage(
             "a service is stopped",
             f"{CONTROL} stop {STOPPED}",
             (

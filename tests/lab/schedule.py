@@ -16,6 +16,7 @@ LONGEST_FIRST = (
     "test_acceptance_damage",
     "test_postgres",
     "test_apps",
+    "test_backups",
     "test_migrations_sql",
     "test_services",
     "test_packages",

@@ -1,0 +1,1 @@
+"""Measurements, each against what it is compared with, on one host in one run."""
