@@ -10,7 +10,8 @@ from backup_read import Reader, digest_of
 # pg_restore runs as postgres, the only one whom the server lets in, and has to read what is root's alone.
 AS_POSTGRES_READING_ALL = (
     "setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--inh-caps=+dac_read_search",
-    "--ambient-caps=+dac_read_search", "--",
+    # Or access(2), by which pg_restore 16 and later find a file, would look without that capability.
+    "--ambient-caps=+dac_read_search", "--securebits=+no_setuid_fixup", "--",
 )  # fmt: skip
 # Made as the one that was backed up is: its encoding and its locale.
 CREATE = """
