@@ -13,7 +13,17 @@ import subprocess
 import sys
 import time
 
-from backup_common import FailedError, backups, fail, load_config, locked, make_root, read_json, state
+from backup_common import (
+    CONFIGS,
+    FailedError,
+    backups,
+    fail,
+    load_config,
+    locked,
+    make_root,
+    read_json,
+    state,
+)
 from backup_copy import copy
 from backup_make import make
 from backup_prove import prove
@@ -61,6 +71,9 @@ def listed(config):
 
 
 def main(verb, app, *rest):
+    if verb == "list" and not os.path.exists(f"{CONFIGS}/{app}.json"):
+        print("{}")
+        return
     config = load_config(app)
     if verb == "make":
         with locked(config, "a backup"):

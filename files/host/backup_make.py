@@ -312,7 +312,7 @@ def make(config):
     one = Backup(config)
     began = int(one.began)
     # What a kill leaves standing there.
-    note(config, last_attempt={"at": began, "ok": False, "why": "it was cut off before its end"})
+    note(config, last_attempt={"at": began, "ok": False, "why": "it is still being made, or was cut off"})
     try:
         one.tidy()
         try:
