@@ -176,7 +176,7 @@ mkdir -p -m 0700 {root}
 truncate -s {megabytes}M /root/small.img
 mkfs.ext4 -q /root/small.img
 [ -e /dev/loop-control ] || mknod /dev/loop-control c 10 237
-device=$(losetup -f)
+device=$(losetup -f | cut -d" " -f1)  # where its node is missing it says so behind
 [ -e $device ] || mknod $device b 7 ${{device#/dev/loop}}
 losetup $device /root/small.img
 mount $device {root}
