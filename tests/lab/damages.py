@@ -187,7 +187,8 @@ BATCHES: dict[str, tuple[Damage, ...]] = {
             "truncate -s -9 /var/backups/rec_io/2*/dump/toc.dat; "
             "! systemctl start hostwright-prove-rec_io.service",
             ("test_backup_is_proven",),
-            repair="sleep 1; systemctl start hostwright-backup-rec_io; systemctl start hostwright-prove-rec_io",
+            repair="sleep 1; systemctl start hostwright-backup-rec_io;"
+            " systemctl start hostwright-prove-rec_io",
         ),
         Damage(
             "anybody reads the verifiers",
