@@ -87,6 +87,9 @@ apps = {
             "pool": {"port": 6432, "mode": "session", "size": 40, "clients": 200},
             # Made beside all that goes on where they are missing: docs/database.md.
             "indexes": [{"table": "trades", "columns": ["ticker", "created_at"]}],
+            # When a row of a table was made, so that restore.py can say what would be lost. An app that also
+            # has `wipe_when`, SQL that is true while its data may be emptied, can be by wipe.py.
+            "time_columns": {"trades": "created_at", "trade_event": "at"},
         },
         # A backup of the database every day, proven by a restore every week; None for none. Copies leave the
         # host encrypted for public keys of age: "age_recipients": ["age1..."], "copy": {"kind": "rsync",

@@ -21,6 +21,10 @@ apps = {
             "connection_limit": 20,
             # Tables that must be there; acceptance looks.
             "tables": ["portfolio_state", "portfolio_positions", "instance_heartbeat", "leadership_history"],
+            # When a row was made, so that restore.py can say what would be lost.
+            "time_columns": {"portfolio_positions": "opened_at"},
+            # For wipe.py: no position may be open.
+            "wipe_when": "SELECT count(*) = 0 FROM portfolio_positions WHERE closed_at IS NULL",
         },
         # Ordered SQL files, applied before the release becomes the current one.
         "migrations": "migrations",

@@ -83,6 +83,9 @@ class DatabaseSettings(Model):
     + tables: names of tables in schema public that must be there; asserted by acceptance, default none
     + pool: a pgbouncer of the app's own, default none
     + indexes: made concurrently where they are missing, after the migrations, default none
+    + time_columns: table to the column that says when a row was made, so that a restore can tell what would
+      be lost, default none; a table of another schema is written "schema.table"
+    + wipe_when: SELECT that gives true when the data may be emptied by wipe.py, default none: never
     """
 
     database: DatabaseName
@@ -98,6 +101,8 @@ class DatabaseSettings(Model):
     tables: Annotated[tuple[Line, ...], AsTuple] = ()
     pool: PoolSettings | None = None
     indexes: Annotated[tuple[IndexSettings, ...], AsTuple] = ()
+    time_columns: dict[Line, Line] = {}
+    wipe_when: Annotated[str, Field(pattern=r"(?is)^\s*select\b[^;]*$")] | None = None
 
     @model_validator(mode="before")
     @classmethod

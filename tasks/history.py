@@ -8,6 +8,7 @@ from typing import Any
 import click
 from pyinfra.api.host import Host
 
+from facts.restore import Kept, KeptDatabases
 from facts.trial import History, HistoryFields
 
 LINES = 15
@@ -17,7 +18,7 @@ def show(host: Host) -> None:
     """Print a host's memory, or with `--data run=ID` all of one run."""
     wanted = host.data.get("run")
     found = host.get_fact(History, lines=1000 if wanted else LINES)
-    lines = one(found, str(wanted)) if wanted else overview(found)
+    lines = one(found, str(wanted)) if wanted else overview(found) + kept(host.get_fact(KeptDatabases))
     click.echo("\n".join([click.style(host.name, bold=True), *(f"  {line}" for line in lines), ""]))
 
 
@@ -51,6 +52,14 @@ def overview(found: HistoryFields) -> list[str]:
         size = f"{snapshot['files']} files, {snapshot['bytes'] / 2**20:.1f} MiB{dumps}"
         lines.append(f"  {snapshot['run']}  {size}; current: {current}")
     return lines
+
+
+def kept(databases: list[Kept]) -> list[str]:
+    """Return the lines of what restores and wipes have left; nobody else drops it."""
+    if not databases:
+        return []
+    lines = [f"  {one['database']}  {one['bytes'] / 2**20:.1f} MiB" for one in databases]
+    return ["databases that were kept; drop one with restore.py --data prune=NAME:", *lines]
 
 
 def line(run: dict[str, Any]) -> str:

@@ -147,7 +147,7 @@ def _add(found: Touched, app: App) -> None:
     found.apps[app.key] = {
         "root": app.root,
         "roles": app.database.roles if app.database is not None else [],
-        "state": _control(app, "state"),
+        "state": control(app, "state"),
         "update": update_command(app),
         "leave": maintenance.leave_command(app),
     }
@@ -155,10 +155,10 @@ def _add(found: Touched, app: App) -> None:
 
 def update_command(app: App) -> list[str]:
     """Return the program, with its arguments, that brings an app's services to its current release."""
-    return [*_control(app, "update"), str(services.seconds_to_update(app))]
+    return [*control(app, "update"), str(services.seconds_to_update(app))]
 
 
-def _control(app: App, verb: str) -> list[str]:
+def control(app: App, verb: str) -> list[str]:
     if app.supervised:
         return ["supervisor-control.py", verb, app.unit, app.supervisor_config]
     return ["systemd-control.py", verb, app.key, app.root]

@@ -1,6 +1,6 @@
 # Look at, update and restart the programs of one app's own supervisor.
 # usage: supervisor-control.py state|status UNIT CONFIG
-#        supervisor-control.py update|restart UNIT CONFIG SECONDS [OPTION...]
+#        supervisor-control.py update|restart|stop UNIT CONFIG SECONDS [OPTION...]
 # SECONDS is how long services may take to stop and then to be RUNNING, unless --timeout says otherwise.
 # Sent along for each run of a playbook; installed as APP-restart and APP-status for people.
 import argparse
@@ -229,6 +229,17 @@ def restart(services, timeout):
     return wait_running(rpc, deadline, services)
 
 
+def stop(deadline):
+    """Stop all programs, and leave the supervisor; `update` starts them again."""
+    if unit_state()["ActiveState"] in {"inactive", "failed"}:
+        return
+    rpc = connect(patience=15)
+    groups = {info["group"] for info in rpc.getAllProcessInfo() if info["statename"] not in GONE}
+    for group in sorted(groups):
+        rpc.stopProcessGroup(group, False)
+    refuse_slow(wait_gone(rpc, groups, deadline), [])
+
+
 def status():
     """Print the table; return whether every declared program runs."""
     rpc = connect()
@@ -249,7 +260,7 @@ def arguments():
     }
     parser = argparse.ArgumentParser(prog=f"{APP}-{VERB}", description=about.get(VERB))
     rest = sys.argv[4:]
-    if VERB in {"restart", "update"}:
+    if VERB in {"restart", "update", "stop"}:
         seconds = int(rest.pop(0))
         parser.add_argument(
             "--timeout",
@@ -272,6 +283,9 @@ def main():
         return 0
     if VERB == "update":
         update(time.monotonic() + given.timeout)
+        return 0
+    if VERB == "stop":
+        stop(time.monotonic() + given.timeout)
         return 0
     if VERB == "restart":
         if os.geteuid() != 0:

@@ -1,6 +1,6 @@
 # Look at, update and restart the services of one app that runs under systemd itself.
 # usage: systemd-control.py state|status APP ROOT
-#        systemd-control.py update|restart APP ROOT SECONDS [OPTION...]
+#        systemd-control.py update|restart|stop APP ROOT SECONDS [OPTION...]
 # What is to run is in ROOT/current/systemd: `update` needs nothing but this host, so that whatever makes an
 # earlier release the current one only has to call it. SECONDS is how long services may take to stop and then
 # to run, unless --timeout says otherwise.
@@ -223,7 +223,7 @@ def arguments():
     }
     parser = argparse.ArgumentParser(prog=f"{APP}-{VERB}", description=about.get(VERB))
     rest = sys.argv[4:]
-    if VERB in {"restart", "update"}:
+    if VERB in {"restart", "update", "stop"}:
         seconds = int(rest.pop(0))
         parser.add_argument(
             "--timeout",
@@ -244,6 +244,11 @@ def main():
         return 0
     if VERB == "update":
         update(given.timeout)
+        return 0
+    if VERB == "stop":
+        units = [*installed()]
+        if units:
+            systemctl("stop", "--", *units, timeout=given.timeout)
         return 0
     if VERB == "restart":
         if os.geteuid() != 0:

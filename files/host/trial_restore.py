@@ -9,6 +9,8 @@ import stat
 import subprocess
 import sys
 
+from trial_databases import databases_back
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 UNITS = "/etc/systemd/system/"
 
@@ -35,7 +37,7 @@ class Restore:
     def run(self):
         """Go all the way; a step that fails does not keep the others from being done."""
         steps = [self.stop_new_units, self.files, self.sysctls, self.swap, self.clusters, self.effects,
-                 self.roles, self.units, self.services]  # fmt: skip
+                 self.roles, self.databases, self.units, self.services]  # fmt: skip
         for step in steps:
             self.attempt(step)
         return not self.failed
@@ -180,6 +182,11 @@ class Restore:
             self.said += program(
                 "trial-roles.sh", "restore", self.manifest.get("cluster") or "", path, *names
             ).splitlines()
+
+    def databases(self):
+        """Give databases back their names, before services start; data is no matter of an app's rollback."""
+        if self.scopes is None:
+            self.said += databases_back(self.snapshot, program)
 
     # --- units
 

@@ -1,0 +1,305 @@
+"""Restore a database beside the live one, put it in its place, and remove what was kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tempfile
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pyinfra import host
+from pyinfra.api import FunctionCommand, OperationError, StringCommand, operation
+
+from facts.migrations import Migrations
+from facts.postgres import cluster as at
+from facts.release import Releases
+from facts.restore import KeptDatabases, MigrationTexts
+from facts.script import script, text
+from operations import migration_files, migrations, schema, upload
+from operations.postgres.sqltext import NAME_BYTES, check_cluster, check_name, identifier
+from operations.told import told
+
+WHERE = "restore"
+STAMP = re.compile(r"[0-9]{8}t[0-9]{6}z")
+KEPT = re.compile(r"(?P<live>.+)_(replaced|restore)_[0-9]{8}t[0-9]{6}z")
+
+
+def names(database: str, stamp: str) -> tuple[str, str]:
+    """
+    Return what the fresh database is called until it takes over, and the live one from then on.
+
+    + database: the live one
+    + stamp: lower case, such as "20261125t220000z", so that nobody has to quote the name
+
+    Raises OperationError where PostgreSQL would cut a name short.
+    """
+    check_name(WHERE, "database", database)
+    if not STAMP.fullmatch(stamp):
+        raise OperationError(f"{WHERE}: stamp {stamp!r} is none; write it like 20261125t220000z")
+    fresh, replaced = f"{database}_restore_{stamp}", f"{database}_replaced_{stamp}"
+    if len(replaced.encode()) > NAME_BYTES:
+        raise OperationError(
+            f"{WHERE}: database {database!r} has too long a name to be kept as {replaced!r}; "
+            f"PostgreSQL's names have at most {NAME_BYTES} bytes"
+        )
+    return fresh, replaced
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file's content."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()
+
+
+@operation(is_idempotent=False)
+def brought(
+    app: str, *, path: str, cluster: str | None = None
+) -> Generator[StringCommand | FunctionCommand, None, None]:
+    """
+    Send a dump from this machine, going on from where an earlier run was cut off, and check all of it there.
+
+    Not idempotent: what is sent is checked each time. Touches nothing but the directory that it arrives in.
+
+    + app: name of the app, for messages and for the directory
+    + path: file on this machine: plain SQL, also gzipped, custom format, or a tar of the directory format
+    + cluster: "VERSION/NAME", default the host's only one
+
+    Raises OperationError for a bad cluster.
+
+    Example: `restore.brought("shop", path="/home/me/shop.dump")`
+    """
+    check_cluster(WHERE, cluster)
+    sha256 = digest(Path(path))
+    yield upload.archive(path, place(app), sha256)
+    spec = {"app": app, "upload": upload.place(place(app), sha256), "sha256": sha256}
+    yield told(at.program("restore-unpack.py", json.dumps(spec), need=at.UP, cluster=cluster))
+
+
+def place(app: str) -> str:
+    """Return under which name dumps for an app arrive on the host."""
+    return f"{app}-restore"
+
+
+@operation(is_idempotent=False)
+def loaded(
+    app: str,
+    *,
+    database: str,
+    stamp: str,
+    role: str,
+    source: dict[str, str],
+    snapshot: Callable[[], str],
+    stop: Sequence[str],
+    cluster: str | None = None,
+) -> Generator[StringCommand, None, None]:
+    """
+    Fill a fresh database that is as the live one is, analyze it, and compare its rows with the backup's.
+
+    Not idempotent: each run makes a database of its own. The live one is not touched; the undo of this run's
+    trial drops what was not finished.
+
+    + app: name of the app, for messages
+    + database: the live one
+    + stamp: as for `names`
+    + role: who is to own what comes from elsewhere
+    + source: {"path": directory of a backup on the host}, {"upload": what `brought` has sent}, {} for nothing
+    + snapshot: returns the directory of this run's snapshot on the host
+    + stop: the program of `files/host/` that stops the app, with its arguments
+    + cluster: "VERSION/NAME", default the host's only one
+
+    Raises OperationError for names that PostgreSQL would not keep.
+
+    Example: see tasks/restore.py
+    """
+    check_cluster(WHERE, cluster)
+    fresh, replaced = names(database, stamp)
+    spec = {
+        "app": app, "database": database, "fresh": fresh, "replaced": replaced, "role": role,
+        "cluster": cluster, "snapshot": snapshot(), "stop": list(stop), "source": source,
+    }  # fmt: skip
+    yield told(at.program("restore-load.py", json.dumps(spec), need=at.UP, cluster=cluster))
+
+
+@operation(is_idempotent=False)
+def migrated(
+    app: str,
+    *,
+    app_dir: str,
+    directory: str,
+    database: str,
+    fresh: str,
+    role: str,
+    password_file: str,
+    user: str,
+    command: Sequence[str] | None = None,
+    variables: Sequence[str] = (),
+    env_file: str | None = None,
+    lock_seconds: int = migrations.LOCK_SECONDS,
+    cluster: str | None = None,
+) -> Generator[StringCommand, None, None]:
+    """
+    Apply to a fresh database what the app's current release has and it has not, before it takes over.
+
+    Not idempotent: it is asked of a database of this run. The role is let in to it for as long as that takes.
+
+    + app: name of the app, for messages
+    + app_dir: its directory, such as "/opt/shop"
+    + directory: of the migrations, in a release
+    + database: the live one
+    + fresh: the one that they go to
+    + role: who runs them
+    + password_file: file on the host with the role's password
+    + user: service user
+    + command: the app's own, words, default none: hostwright applies them
+    + variables: those of the app's environment that name the database, for `command`
+    + env_file: the app's environment file, for `command`
+    + lock_seconds: as for `migrations.applied`
+    + cluster: "VERSION/NAME", default the host's only one
+
+    Raises OperationError where the release cannot live with the database, with the way out.
+
+    Example: see tasks/restore.py
+    """
+    state = host.get_fact(Releases, app_dir=app_dir)
+    current = state["current"]
+    if current is None:
+        raise OperationError(f"{WHERE}: {app} has no release on this host; run deploy.py first")
+    root = f"{app_dir}/releases/{current}"
+    ledger = host.get_fact(Migrations, database=fresh, cluster=cluster)
+    stated = {
+        name: one["about"]["schema"] if one["about"] else None for name, one in state["releases"].items()
+    }
+    beyond = schema.can_live_with(
+        stated.get(current), [row["name"] for row in ledger], schema.breaking(stated.values())
+    )
+    if beyond:
+        raise OperationError(cannot_live(app, current, beyond))
+    files = read_texts(host.get_fact(MigrationTexts, directory=f"{root}/{directory}"), own=command is None)
+    try:
+        todo = schema.pending(files, ledger, own=command is None)
+    except schema.SchemaError as problem:
+        raise OperationError(
+            f"{problem}; or deploy the release that this backup is of, and restore then"
+        ) from None
+    if not todo:
+        host.noop(f"{fresh} has had all {len(files)} migrations of release {current}")
+        return
+    unit = f"hostwright-migrate-{app}.service"
+    words = ["migrations-run.sh", unit, user]
+    yield at.program("restore-hba.py", "admit", fresh, role, need=at.UP, cluster=cluster)
+    if command is None:
+        yield told(at.program(
+            *words, "", root, migrations.EARLIER_SECONDS, "@program", text("migrations-apply.py"),
+            password_file, need=at.UP, cluster=cluster,
+            stdin=migrations.specification(f"{root}/{directory}", files, fresh, role, lock_seconds),
+        ))  # fmt: skip
+    else:
+        if not variables:
+            raise OperationError(
+                f"{WHERE}: {app} has pending migrations and a command of its own for them, and no variable "
+                f"with the value {database!r} to tell it another database by; "
+                "deploy the release of that backup first"
+            )
+        given = ["/usr/bin/env", *(f"{name}={fresh}" for name in variables)]
+        yield told(script(*words, env_file or "", root, migrations.EARLIER_SECONDS, *given, *command))
+    yield at.program("restore-hba.py", "dismiss", fresh, role, need=at.UP, cluster=cluster)
+
+
+def cannot_live(app: str, release: str, names: Sequence[str]) -> str:
+    """Say why a release cannot take a restored database, and what to do instead."""
+    return (
+        f"{WHERE}: release {release} of {app} cannot live with this backup: it has had {', '.join(names)}, "
+        "which breaks earlier releases; deploy the release that it is of, or a later one, and restore then"
+    )
+
+
+def read_texts(texts: dict[str, str], *, own: bool) -> list[schema.File]:
+    """Read migrations that came from a host; its release was checked before it was deployed."""
+    with tempfile.TemporaryDirectory(prefix="hostwright-migrations-") as place:
+        inner = Path(place) / "migrations"
+        inner.mkdir()
+        for name, content in texts.items():
+            (inner / name).write_bytes(content.encode("utf-8", "surrogateescape"))
+        return migration_files.read(Path(place), "migrations", own=own)
+
+
+@operation(is_idempotent=False)
+def switched(
+    app: str,
+    *,
+    database: str,
+    role: str,
+    snapshot: Callable[[], str],
+    update: Sequence[str],
+    condition: str | None = None,
+    cluster: str | None = None,
+) -> Generator[StringCommand, None, None]:
+    """
+    Stop the app, rename the live database and the fresh one in one transaction, and start the app.
+
+    Not idempotent: it is one step of a run, after `loaded`. Undone by the run's trial.
+
+    + app: name of the app, for messages
+    + database: the live one
+    + role: as whom `condition` is asked
+    + snapshot: returns the directory of this run's snapshot on the host
+    + update: the program of `files/host/` that starts what is down, with its arguments
+    + condition: SQL that must be true once the app has stopped, default none
+    + cluster: "VERSION/NAME", default the host's only one
+
+    Example: see tasks/restore.py
+    """
+    check_cluster(WHERE, cluster)
+    spec: dict[str, Any] = {
+        "app": app, "database": database, "role": role, "snapshot": snapshot(), "update": list(update),
+        "condition": condition,
+    }  # fmt: skip
+    yield told(at.program("restore-switch.py", json.dumps(spec), need=at.UP, cluster=cluster))
+
+
+@operation()
+def pruned(database: str, *, live: str, cluster: str | None = None) -> Generator[StringCommand, None, None]:
+    """
+    Drop a database that a restore or a wipe has kept.
+
+    + database: its dated name
+    + live: the database that it was, or was to become
+    + cluster: "VERSION/NAME", default the host's only one
+
+    Raises OperationError for a name that no restore of `live` has given.
+
+    Example: `restore.pruned("shop_replaced_20261125t220000z", live="shop")`
+    """
+    check_cluster(WHERE, cluster)
+    match = KEPT.fullmatch(database)
+    there = [one["database"] for one in host.get_fact(KeptDatabases, cluster=cluster)]
+    mine = [name for name in there if name.startswith((f"{live}_replaced_", f"{live}_restore_"))]
+    if match is None or match["live"] != live:
+        offer = ", ".join(mine) or "none"
+        raise OperationError(
+            f"{WHERE}: {database!r} is none that a restore of {live} has kept; there are: {offer}"
+        )
+    if database not in there:
+        host.noop(f"database {database} is already gone")
+        return
+    yield at.sql(f"DROP DATABASE {identifier(database)};\n", cluster=cluster)
+
+
+@operation(is_idempotent=False)
+def tidied(app: str) -> Generator[StringCommand, None, None]:
+    """
+    Remove a dump that was sent, once it is in place.
+
+    Not idempotent: it does not look whether one is there.
+
+    + app: name of the app
+
+    Example: `restore.tidied("shop")`
+    """
+    yield StringCommand("rm", "-rf", "--", f"{upload.UPLOADS}/{place(app)}")
