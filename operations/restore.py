@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tempfile
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
@@ -94,7 +93,7 @@ def loaded(
     stamp: str,
     role: str,
     source: dict[str, str],
-    snapshot: Callable[[], str],
+    snapshot: Callable[[], str] | str,
     stop: Sequence[str],
     cluster: str | None = None,
 ) -> Generator[StringCommand, None, None]:
@@ -109,7 +108,7 @@ def loaded(
     + stamp: as for `names`
     + role: who is to own what comes from elsewhere
     + source: {"path": directory of a backup on the host}, {"upload": what `brought` has sent}, {} for nothing
-    + snapshot: returns the directory of this run's snapshot on the host
+    + snapshot: directory of this run's snapshot on the host, or what returns it
     + stop: the program of `files/host/` that stops the app, with its arguments
     + cluster: "VERSION/NAME", default the host's only one
 
@@ -121,7 +120,8 @@ def loaded(
     fresh, replaced = names(database, stamp)
     spec = {
         "app": app, "database": database, "fresh": fresh, "replaced": replaced, "role": role,
-        "cluster": cluster, "snapshot": snapshot(), "stop": list(stop), "source": source,
+        "cluster": cluster, "stop": list(stop), "source": source,
+        "snapshot": snapshot() if callable(snapshot) else snapshot,
     }  # fmt: skip
     yield told(at.program("restore-load.py", json.dumps(spec), need=at.UP, cluster=cluster))
 
@@ -221,12 +221,14 @@ def cannot_live(app: str, release: str, names: Sequence[str]) -> str:
 
 def read_texts(texts: dict[str, str], *, own: bool) -> list[schema.File]:
     """Read migrations that came from a host; its release was checked before it was deployed."""
-    with tempfile.TemporaryDirectory(prefix="hostwright-migrations-") as place:
-        inner = Path(place) / "migrations"
-        inner.mkdir()
-        for name, content in texts.items():
-            (inner / name).write_bytes(content.encode("utf-8", "surrogateescape"))
-        return migration_files.read(Path(place), "migrations", own=own)
+    found = [
+        migration_files.file_of(name, content.encode("utf-8", "surrogateescape"), own=own)
+        for name, content in sorted(texts.items())
+    ]
+    wrong = [problem for _, problems in found for problem in problems]
+    if wrong:
+        raise OperationError(f"{WHERE}: the release's migrations cannot be read: {wrong[0]}; deploy again")
+    return [made for made, _ in found]
 
 
 @operation(is_idempotent=False)
@@ -235,7 +237,7 @@ def switched(
     *,
     database: str,
     role: str,
-    snapshot: Callable[[], str],
+    snapshot: Callable[[], str] | str,
     update: Sequence[str],
     condition: str | None = None,
     cluster: str | None = None,
@@ -248,7 +250,7 @@ def switched(
     + app: name of the app, for messages
     + database: the live one
     + role: as whom `condition` is asked
-    + snapshot: returns the directory of this run's snapshot on the host
+    + snapshot: directory of this run's snapshot on the host, or what returns it
     + update: the program of `files/host/` that starts what is down, with its arguments
     + condition: SQL that must be true once the app has stopped, default none
     + cluster: "VERSION/NAME", default the host's only one
@@ -257,8 +259,8 @@ def switched(
     """
     check_cluster(WHERE, cluster)
     spec: dict[str, Any] = {
-        "app": app, "database": database, "role": role, "snapshot": snapshot(), "update": list(update),
-        "condition": condition,
+        "app": app, "database": database, "role": role, "update": list(update), "condition": condition,
+        "snapshot": snapshot() if callable(snapshot) else snapshot,
     }  # fmt: skip
     yield told(at.program("restore-switch.py", json.dumps(spec), need=at.UP, cluster=cluster))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import json
 import sys
 import tempfile
@@ -83,7 +84,8 @@ def wanted(host: Host, settings: Settings) -> Wanted:
         except restore_source.SourceError as problem:
             raise trial.TrialError(f"{problem}; nothing was touched") from None
         backup, sent = found.backup, found.path
-    checked = _check(host, settings, app, mine, stamp=None if local is not None else given)
+    stamp = None if local is not None else given
+    checked = _check(host, settings, app, mine, stamp=stamp, made=_made(backup))
     if given is None:
         there = ", ".join(checked["stamps"][-10:]) or "none"
         raise trial.TrialError(
@@ -122,7 +124,7 @@ def emptied(host: Host, settings: Settings) -> Wanted:
     checked = _check(host, settings, app, mine, wipe_when=mine.wipe_when)
     if not checked["may_wipe"]:
         raise trial.TrialError(
-            f"{host.name}: {app.key} may not be emptied now: {mine.wipe_when!r} gave {checked['said']!r}, not "
+            f"{host.name}: {app.key} may not be emptied: {mine.wipe_when!r} gave {checked['said']!r}, not "
             "true; make it so, such as by closing what is open, and run again. Nothing was touched"
         )
     rows = {name: count for name, count in checked["rows"].items() if count}
@@ -252,10 +254,11 @@ def _check(
     mine: DatabaseSettings,
     *,
     stamp: object = None,
+    made: float | None = None,
     wipe_when: str | None = None,
 ) -> Checked:
     spec = {
-        "app": app.key, "database": mine.database, "role": mine.role, "made": None,
+        "app": app.key, "database": mine.database, "role": mine.role, "made": made,
         "from": None if stamp is None else str(stamp), "time_columns": mine.time_columns,
         "wipe_when": wipe_when,
     }  # fmt: skip
@@ -282,6 +285,18 @@ def _bear(host: Host, app: App, backup: dict[str, Any]) -> None:
         raise trial.TrialError(
             f"{host.name}: {restore.cannot_live(app.key, str(current), beyond)}. Nothing was touched"
         )
+
+
+def _made(backup: dict[str, Any] | None) -> float | None:
+    """Return when a backup from this machine was made."""
+    if backup is None:
+        return None
+    try:
+        return calendar.timegm(time.strptime(str(backup.get("stamp")), "%Y%m%dT%H%M%SZ"))
+    except ValueError:
+        raise trial.TrialError(
+            f"its backup.json has the stamp {backup.get('stamp')!r}, which is none; choose another backup"
+        ) from None
 
 
 def _about(backup: dict[str, Any] | None) -> list[str]:

@@ -338,3 +338,28 @@ def test_power_cut(deployed: Deployed) -> None:
     changed = {one.split(" | ")[0] for one in deployed.changed()}
     assert not changed & {"Release", "Services", "Secrets", "Database", "Maintenance"}
     assert pid(deployed.host) == now
+
+
+def test_a_wipe_waits_until_no_position_is_open(deployed: Deployed) -> None:
+    words = ("wipe.py", "--data", "app=portfolio_manager", "--data", "yes=1")
+    before = pid(deployed.host)
+    code, said = verb(deployed, *words)
+    assert code == 1
+    assert "may not be emptied" in said
+    assert pid(deployed.host) == before
+    for symbol in SYMBOLS:
+        assert signal(deployed.host, "close", symbol)[0] == 200
+    rows = "SELECT count(*) FROM portfolio_positions"
+    had = psql(deployed.host, rows)
+    code, said = verb(deployed, *words)
+    assert code == 0, said
+    assert psql(deployed.host, rows) == "0"
+    kept = psql(deployed.host, "SELECT datname FROM pg_database WHERE datname ~ '_replaced_'")
+    assert psql(deployed.host, rows, kept) == had
+    assert health(deployed.host)["positions"] == 0
+    assert signal(deployed.host, "open", "BTC")[0] == 200
+    assert deployed.changed() == []
+
+
+def psql(host: LabHost, query: str, database: str = "portfolio_manager") -> str:
+    return shell(host, f"cd / && runuser -u postgres -- psql -XAtqd {database}", stdin=query)

@@ -1,0 +1,234 @@
+"""Restores: what is refused on this machine already, and those of the host's parts that need no server."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pyinfra.api import OperationError
+
+from facts.script import text
+from operations import restore
+from operations.restore_source import SourceError, inspect
+from operations.trial import TrialError
+from settings import load
+from settings.errors import SettingsError
+from tasks import restore as task
+
+HOST = Path(__file__).resolve().parents[2] / "files" / "host"
+PLAIN = (
+    "--\n-- PostgreSQL database dump\n--\n\n-- Dumped from database version 15.18\n\n"
+    "\\restrict abc\nSET lock_timeout = 0;\n"
+    "CREATE FUNCTION public.f() RETURNS int LANGUAGE plpgsql AS $$\nbegin\nGRANT x TO y;\nend $$;\n"
+    "ALTER FUNCTION public.f() OWNER TO somebody;\n"
+    "COPY public.t (a) FROM stdin;\nGRANT this is data;\n\\.\n"
+    "GRANT SELECT ON TABLE public.t TO reader;\n"
+    "--\n-- PostgreSQL database dump complete\n--\n\n\\unrestrict abc\n"
+)
+
+
+def inspected(path: Path) -> str:
+    return inspect(path, app="shop", place=path.parent).kind
+
+
+def tar(path: Path, **files: str) -> Path:
+    place = path.parent / "tree"
+    for name, content in files.items():
+        file = place / name.replace("__", "/").replace("_dot_", ".")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+    with tarfile.open(path, "w") as archive:
+        archive.add(place, arcname=".")
+    return path
+
+
+def test_kinds_are_told_by_what_is_in_them(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text(PLAIN)
+    (tmp_path / "b").write_bytes(gzip.compress(PLAIN.encode()))
+    (tmp_path / "c").write_bytes(b"PGDMP" + bytes(600))
+    assert [inspected(tmp_path / name) for name in "abc"] == ["sql", "sql", "custom"]
+    assert inspected(tar(tmp_path / "d.tar", dump__toc_dot_dat="x" * 2000)) == "tar"
+    assert inspected(tmp_path / "tree" / "dump") == "tar"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "is empty"),
+        (b"\x7fELF\0\0", "no dump of PostgreSQL"),
+        (PLAIN.encode()[:200], "ends in the middle"),
+        (gzip.compress(PLAIN.encode())[:-9], "damaged or cut off"),
+        (gzip.compress(b"PGDMP" + bytes(600)), "packed once more"),
+        (b"-- PostgreSQL database cluster dump\n", "pg_dumpall"),
+    ],
+)
+def test_what_is_no_dump_is_refused_here(tmp_path: Path, content: bytes, says: str) -> None:
+    (tmp_path / "dump").write_bytes(content)
+    with pytest.raises(SourceError, match=says):
+        inspected(tmp_path / "dump")
+
+
+def test_archives_that_are_none_are_refused_here(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="does not exist"):
+        inspected(tmp_path / "nothing")
+    with pytest.raises(SourceError, match=r"no toc\.dat"):
+        inspected(tmp_path)
+    whole = tar(tmp_path / "d.tar", toc_dot_dat="x" * 40000)
+    (tmp_path / "cut.tar").write_bytes(whole.read_bytes()[:20000])
+    with pytest.raises(SourceError, match="damaged tar, or cut off"):
+        inspected(tmp_path / "cut.tar")
+    (tmp_path / "tree" / "backup.json").write_text('{"app": "other"}')
+    with pytest.raises(SourceError, match="backup of 'other', not of 'shop'; say --data app=other"):
+        inspected(tmp_path / "tree")
+
+
+def test_the_tar_of_a_directory_is_the_same_each_time(tmp_path: Path) -> None:
+    tar(tmp_path / "d.tar", toc_dot_dat="x")
+    first = inspect(tmp_path / "tree", app="shop", place=tmp_path).path.read_bytes()
+    os.utime(tmp_path / "tree" / "toc.dat", (1, 1))
+    assert inspect(tmp_path / "tree", app="shop", place=tmp_path).path.read_bytes() == first
+
+
+def host_python(program: str, body: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Python after the text of a part of the host's programs."""
+    return subprocess.run(
+        [sys.executable, "-I", "-c", f"{text(program)}\nimport sys\n{body}", *arguments],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+LINES = """
+try:
+    plain = Plain(sys.argv[1])
+    sys.stdout.write(b"".join(plain.lines()).decode())
+    print("version", plain.version)
+except FailedError as error:
+    print("refused:", error)
+"""
+
+
+def test_of_plain_sql_only_owners_and_privileges_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "dump.sql"
+    path.write_text(PLAIN)
+    said = host_python("restore_sql.py", LINES, str(path)).stdout
+    assert "\nGRANT x TO y;\n" in said  # a function's body
+    assert "\nGRANT this is data;\n" in said
+    assert "OWNER TO" not in said
+    assert "GRANT SELECT" not in said
+    assert "restrict" not in said
+    assert said.endswith("version 15.18\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("\\connect live\n", r"line 8 of the dump has \\connect"),
+        ("\\! rm -rf /\n", r"line 8 of the dump has \\!"),
+        ("DROP DATABASE live;\n", "line 8 of the dump has DROP DATABASE"),
+        ("create role x;\n", "line 8 of the dump has create role"),
+        ("COPY public.t (a) FROM stdin;\n1\n", "ends in the middle"),
+    ],
+)
+def test_plain_sql_that_leads_elsewhere_is_refused(tmp_path: Path, line: str, says: str) -> None:
+    path = tmp_path / "dump.sql"
+    begin, _, rest = PLAIN.partition("SET lock_timeout")
+    path.write_text(f"{begin}{line}" + ("" if line.startswith("COPY") else f"SET lock_timeout{rest}"))
+    said = host_python("restore_sql.py", LINES, str(path)).stdout
+    assert re.search(f"refused: .*{says}", said), said
+
+
+@pytest.fixture
+def backup(tmp_path: Path) -> Path:
+    """A backup as it lies on a host."""
+    place = tmp_path / "backup"
+    (place / "dump").mkdir(parents=True)
+    for name in ("dump/toc.dat", "dump/1.dat.gz", "globals.sql"):
+        (place / name).write_text(name)
+    files = {
+        str(path.relative_to(place)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in place.rglob("*")
+        if path.is_file()
+    }
+    about = {"app": "shop", "database": "shop", "tables": {}, "stamp": "x", "files": files}
+    (place / "backup.json").write_text(json.dumps(about))
+    return place
+
+
+VERIFY = """
+try:
+    verify(sys.argv[1], about(sys.argv[1])["files"])
+    print("whole")
+except FailedError as error:
+    print("refused:", error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda _: None, "whole"),
+        (lambda place: (place / "dump/1.dat.gz").write_text("other"), "its checksum differs"),
+        (lambda place: (place / "dump/toc.dat").unlink(), "dump/toc.dat is missing"),
+        (lambda place: (place / "dump/2.dat.gz").write_text("more"), "has dump/2.dat.gz"),
+        (lambda place: (place / "backup.json").write_text("{"), "backup.json is damaged"),
+        (lambda place: (place / "backup.json").write_text('{"app": "shop"}'), "has no database, tables"),
+    ],
+)
+def test_a_backup_is_whole_or_refused(backup: Path, damage: Any, says: str) -> None:
+    damage(backup)
+    assert says in host_python("restore_files.py", VERIFY, str(backup)).stdout
+
+
+def test_names() -> None:
+    assert restore.names("shop", "20261125t220000z") == (
+        "shop_restore_20261125t220000z", "shop_replaced_20261125t220000z",
+    )  # fmt: skip
+    with pytest.raises(OperationError, match="at most 63 bytes"):
+        restore.names("x" * 40, "20261125t220000z")
+    with pytest.raises(OperationError, match="is none"):
+        restore.names("shop", "20261125T220000Z")
+
+
+def host(**data: str) -> Any:
+    return SimpleNamespace(name="web-1", data=data)
+
+
+def test_asked_only_where_somebody_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task.ask(host(yes="1"), ["what would be lost"])
+    assert "what would be lost" in capsys.readouterr().err
+    with pytest.raises(TrialError, match="say --data yes=1"):
+        task.ask(host(), [])
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda _: "no")
+    with pytest.raises(TrialError, match="it was not confirmed"):
+        task.ask(host(), [])
+    monkeypatch.setattr("builtins.input", lambda _: "yes")
+    task.ask(host(), [])
+
+
+def declared(**database: Any) -> Any:
+    app = {
+        "source": "x", "services": {"web": {"command": "true"}}, "secrets": {"db_password": {"source": "generated"}},
+        "database": {"database": "shop", "role": "shop", **database},
+    }  # fmt: skip
+    return load({"environment": "lab", "apps": {"shop": app}}, "test")
+
+
+def test_settings() -> None:
+    found = declared(time_columns={"orders": "at"}, wipe_when="SELECT count(*) = 0 FROM orders")
+    assert found.all_apps()[0].database.time_columns == {"orders": "at"}
+    for wrong in ("DELETE FROM orders", "SELECT true; DROP TABLE orders"):
+        with pytest.raises(SettingsError, match="wipe_when"):
+            declared(wipe_when=wrong)
