@@ -220,7 +220,8 @@ def test_asked_only_where_somebody_is(
 
 def declared(**database: Any) -> Any:
     app = {
-        "source": "x", "services": {"web": {"command": "true"}}, "secrets": {"db_password": {"source": "generated"}},
+        "source": "x", "services": {"web": {"command": "true"}},
+        "secrets": {"db_password": {"source": "generated"}},
         "database": {"database": "shop", "role": "shop", **database},
     }  # fmt: skip
     return load({"environment": "lab", "apps": {"shop": app}}, "test")
