@@ -17,7 +17,9 @@ from settings.model import Settings
 
 OVERRIDES = "overrides"
 # Said of one run, by --data: no setting of the host.
-OF_ONE_RUN = ("wait", "drain", "irreversible", "app", "to", "run", "list", "prove")
+OF_ONE_RUN = (
+    "wait", "drain", "irreversible", "app", "to", "run", "list", "prove", "from", "yes", "prune",
+)  # fmt: skip
 # A secret's source, or a reference to one, is one value: {"source": ...} is never added to another.
 WHOLE = ("secrets", "variables", "migrate_variables")
 

@@ -25,7 +25,7 @@ from tests.lab.playbook import LabHost, run, shell, ssh
 from tests.lab.project import STATUS, Deployed, copy
 
 TEMPLATE = "deployed"
-STAMP = "20261125T220000Z"
+STAMP = "20260201T000000Z"
 PLACE = f"/var/backups/rec_io/{STAMP}"
 TARGET_SECONDS = 2.0
 # As backups are made, in a few lines.
@@ -58,7 +58,7 @@ def deployed(lab_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Dep
     """A host with a row that is backed up, and one that came later."""
     result = Deployed(lab_host, "root", copy(tmp_path_factory.mktemp("clone")))
     sql(lab_host, "create table kept (id int primary key, at timestamptz not null default now());"
-        "alter table kept owner to rec_io_user; insert into kept values (1);"
+        "alter table kept owner to rec_io_user; insert into kept values (1, '2026-01-31');"
         "create role reader; grant connect on database rec_io_db to reader; grant select on kept to reader;"
         "alter database rec_io_db set work_mem = '6MB'")  # fmt: skip
     frozen(lab_host)
@@ -272,7 +272,7 @@ def test_an_older_backup_gets_the_migrations_that_it_lacks(deployed: Deployed) -
     again = "dropdb --if-exists --force frozen && createdb frozen && pg_dump rec_io_db | psql -Xq frozen"
     shell(host, f"cd / && runuser -u postgres -- sh -c '{again}' >/dev/null")
     sql(host, f"drop table {table} cascade; delete from schema_migrations where name = '{last}'", "frozen")
-    older = "20261101T000000Z"
+    older = "20260101T000000Z"
     shell(host, f"python3 - {older} frozen", stdin=BACKUP)
     sql(host, "drop database frozen", "postgres")
     hba = shell(host, "cat /etc/postgresql/*/main/pg_hba.conf")
@@ -293,7 +293,7 @@ def test_a_gate_that_fails_switches_back(deployed: Deployed) -> None:
     ledger = sql(host, "select format('insert into schema_migrations values (%L, %L);', name, sha256) "
                  "from schema_migrations")  # fmt: skip
     sql(host, ledger, "frozen")
-    shell(host, "python3 - 20261126T000000Z frozen", stdin=BACKUP)
+    shell(host, "python3 - 20260202T000000Z frozen", stdin=BACKUP)
     sql(host, "drop database frozen", "postgres")
     code, said = restore(deployed, "from=newest", "yes=1")
     assert code == 1, said
@@ -303,7 +303,7 @@ def test_a_gate_that_fails_switches_back(deployed: Deployed) -> None:
     assert [name for name in after if "_restore_" in name], after
     assert int(sql(host, "select count(*) from trades")) >= int(rows)
     well(host)
-    shell(host, "rm -r /var/backups/rec_io/20261126T000000Z")
+    shell(host, "rm -r /var/backups/rec_io/20260202T000000Z")
 
 
 RENAME = "rename(client, os.environ, [(live, replaced), (fresh, live)])\n"
