@@ -189,6 +189,25 @@ def test_a_backup_is_whole_or_refused(backup: Path, damage: Any, says: str) -> N
     assert says in host_python("restore_files.py", VERIFY, str(backup)).stdout
 
 
+REFUSALS = """
+for one in (lambda: fits({"app": "other"}, "shop"), lambda: old_enough("17.2", 150018),
+            lambda: old_enough(150018, 150018), lambda: choose("no_such_app", "20260101T000000Z")):
+    try:
+        one()
+        print("fine")
+    except FailedError as error:
+        print(error)
+"""
+
+
+def test_what_does_not_fit_the_host_is_refused() -> None:
+    said = host_python("restore_files.py", REFUSALS).stdout.splitlines()
+    assert said[0] == "this is a backup of 'other', not of 'shop'; say --data app=other"
+    assert said[1].startswith("it was dumped from PostgreSQL 17, and this host has 15; restore it on")
+    assert said[2] == "fine"
+    assert said[3].endswith("there is none in /var/backups/no_such_app")
+
+
 def test_names() -> None:
     assert restore.names("shop", "20261125t220000z") == (
         "shop_restore_20261125t220000z", "shop_replaced_20261125t220000z",
