@@ -25,6 +25,36 @@ def program(name, *arguments):
     return done.stdout.splitlines()
 
 
+# Python and what it needs, loaded while the services still run: each second that they are down counts.
+WAITING = """import runpy, sys
+import argparse, json, subprocess, xmlrpc.client
+try:
+    import supervisor.xmlrpc
+except ImportError:
+    pass
+print("ready", flush=True)
+if sys.stdin.readline():
+    sys.argv = sys.argv[1:]
+    runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+class Starter:
+    """The program that starts what is down, ready to go; without a word of ours it does nothing."""
+
+    def __init__(self, name, *arguments):
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", "-c", WAITING, f"{TRIAL}/{name}", *arguments], text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        self.process.stdout.readline()
+
+    def go(self):
+        said, wrong = self.process.communicate("go\n")
+        if self.process.returncode != 0:
+            raise FailedError((wrong or said).strip())
+
+
 def still(spec):
     """Refuse to go on where what was true before the app was stopped is not any more."""
     if spec["condition"] is None:
@@ -42,6 +72,7 @@ def switch(spec):
     live, fresh, replaced = note["database"], note["fresh"], note["replaced"]
     if not note["own"]:
         grants(live, fresh)
+    starter = Starter(*spec["update"])
     began = time.monotonic()
     try:
         program(*note["stop"])
@@ -54,10 +85,10 @@ def switch(spec):
             raise FailedError(str(error)) from None
     except FailedError:
         # Nothing was renamed: the app goes on as before, at once.
-        program(*spec["update"])
+        starter.go()
         raise
     renamed = time.monotonic()
-    program(*spec["update"])
+    starter.go()
     print(f"{spec['app']}: {fresh} is now {live}; the one before is kept as {replaced}")
     print(f"{spec['app']}: stopped in {stopped - began:.2f} s, renamed in {renamed - stopped:.2f} s, "
           f"all services up and steady {time.monotonic() - renamed:.1f} s later")  # fmt: skip
