@@ -139,6 +139,12 @@ BATCHES: dict[str, tuple[Damage, ...]] = {
             repair="kill $(cat /run/leaky) && rm /run/leaky",
         ),
         Damage(
+            "half a restore",
+            f"{AS_POSTGRES} -c 'create database rec_io_db_restore_20260101t000000z'",
+            ("test_no_restore_was_left_unfinished",),
+            repair=f"{AS_POSTGRES} -c 'drop database rec_io_db_restore_20260101t000000z'",
+        ),
+        Damage(
             "ALTER SYSTEM overrides a setting",
             f"{AS_POSTGRES} -c \"alter system set log_min_duration_statement = '9s'\""
             " -c 'select pg_reload_conf()'",
