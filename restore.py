@@ -14,19 +14,19 @@ NAME until it is pruned; history.py shows which there are.
 from pyinfra import host
 
 import guard
-from tasks import gates, maintenance, restore, trial
+from tasks import gates, maintenance, restore, restore_plan, trial
 
 settings = guard.settings_of(host)
 
 if host.data.get("prune"):
-    _, database = restore.one(settings, host.data.get("app"))
+    _, database = restore_plan.one(settings, host.data.get("app"))
     trial.begin(host, settings, {}, verb=guard.verb(), project=guard.PROJECT)
     kept = str(host.data.get("prune"))
     restore.prune(database=database, kept=kept, cluster=settings.postgresql.cluster)
     trial.confirm()
 else:
     # Nothing is touched before all of this has passed.
-    found = restore.wanted(host, settings)
+    found = restore_plan.wanted(host, settings)
     restore.bring(found=found)
 
     trial.begin(host, settings, {}, verb=guard.verb(), project=guard.PROJECT)

@@ -10,10 +10,10 @@ was replaced is kept under a dated name until `restore.py --data prune=NAME`.
 from pyinfra import host
 
 import guard
-from tasks import gates, maintenance, restore, trial
+from tasks import gates, maintenance, restore, restore_plan, trial
 
 settings = guard.settings_of(host)
-found = restore.emptied(host, settings)
+found = restore_plan.emptied(host, settings)
 
 trial.begin(host, settings, {}, verb=guard.verb(), project=guard.PROJECT)
 restore.load(found=found)

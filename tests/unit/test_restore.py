@@ -23,7 +23,7 @@ from operations.restore_source import SourceError, inspect
 from operations.trial import TrialError
 from settings import load
 from settings.errors import SettingsError
-from tasks import restore as task
+from tasks import restore_plan as task
 
 HOST = Path(__file__).resolve().parents[2] / "files" / "host"
 PLAIN = (
