@@ -6,8 +6,10 @@ import re
 import subprocess
 
 # An upload and a backup are root's: postgres reads them by a capability, and nobody has to own them anew.
+# Without the bit access(2) would look without it, and by that pg_restore finds its files from 17 on.
 READER = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups",
-          "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search", "--"]  # fmt: skip
+          "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search",
+          "--securebits=+no_setuid_fixup", "--"]  # fmt: skip
 NAME_LISTS = {"local_preload_libraries", "search_path", "session_preload_libraries", "temp_tablespaces"}
 
 
