@@ -20,7 +20,7 @@ GIVEN_VARIABLE, GIVEN = "HOSTWRIGHT_TEST_PASSWORD", "corréct h0rse's \"$HOME\" 
 def copy(directory: Path) -> Path:
     """Copy the project into a directory, without what a clone does not have, and return where it is."""
     project = directory / "project"
-    left_out = shutil.ignore_patterns(".git", ".lab", ".venv", "__pycache__", ".*_cache")
+    left_out = shutil.ignore_patterns(".git", ".lab", ".venv", "__pycache__", ".*_cache", ".hypothesis")
     return Path(shutil.copytree(PROJECT, project, ignore=left_out))
 
 
