@@ -17,8 +17,8 @@ ROWS = 900_000
 # Parts of the time that a whole one takes: from its first moments to past its end.
 CUTS = [
     *(Cut("dump", part) for part in (0.1, 0.25, 0.4, 0.55, 0.7, 0.85)),
-    *(Cut("program", part) for part in (0.03, 0.2, 0.45, 0.75, 0.9, 0.97, 1.05)),
-    *(Cut("power", part) for part in (0.15, 0.5, 0.8, 1.0)),
+    *(Cut("program", part) for part in (0.03, 0.2, 0.45, 0.75, 0.9, 1.0, 1.15)),
+    *(Cut("power", part) for part in (0.15, 0.5, 0.85, 1.2)),
     *(Cut("disk", part) for part in (0.3, 0.6, 0.9)),
 ]
 WORDS = {
