@@ -282,7 +282,7 @@ def test_an_older_backup_gets_the_migrations_that_it_lacks(deployed: Deployed) -
     shell(host, f"cd / && runuser -u postgres -- sh -c '{again}' >/dev/null")
     sql(
         host,
-        f"drop table {table} cascade; drop function record_trade_event cascade; "
+        f"drop table {table} cascade; drop function record_trade_event, trade_pnl_cents cascade; "
         f"delete from schema_migrations where name = '{last}'",
         "frozen",
     )
