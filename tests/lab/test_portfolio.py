@@ -355,7 +355,7 @@ def test_a_wipe_waits_until_no_position_is_open(deployed: Deployed) -> None:
     assert code == 0, said
     assert psql(deployed.host, rows) == "0"
     kept = psql(
-        deployed.host, "SELECT datname FROM pg_database WHERE datname ~ '^portfolio_manager_replaced_'"
+        deployed.host, "SELECT max(datname) FROM pg_database WHERE datname ~ '^portfolio_manager_replaced_'"
     )
     assert psql(deployed.host, rows, kept) == had
     assert health(deployed.host)["positions"] == 0
