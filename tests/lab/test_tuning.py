@@ -166,7 +166,7 @@ def test_queries_shows_what_is_slow_and_no_value(server: LabHost, tmp_path: Path
     for words in (
         "where v = $1 or n = $2",
         "public.big",
-        "other on big is one again",
+        "public.other on public.big is public.one again",
         "unused index public.one",
     ):
         assert words in said, said
