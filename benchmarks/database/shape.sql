@@ -17,7 +17,8 @@ select i, 'SYM' || i % 40, timestamptz '2026-01-01' + i * interval '5 seconds',
     (30000 + 900 * sin(i / 900.0) + random() * 20)::numeric(18, 8), (random() * 100000)::bigint,
     (array['north', 'south', 'east', null])[1 + i % 4],
     jsonb_build_object('bid', round((30000 + random() * 900)::numeric, 6), 'ask', round((30000 + random() * 900)::numeric, 6),
-        'sequence', i, 'trace', md5(i::text) || md5((i * 7)::text), 'levels', jsonb_build_array(
+        'sequence', i, 'trace', md5(i::text) || md5((i * 7)::text), 'client', repeat(md5((i % 5000)::text), 2),
+        'route', md5((i * 11)::text) || md5((i * 13)::text) || md5((i * 17)::text), 'levels', jsonb_build_array(
             round((random() * 1000)::numeric, 4), round((random() * 1000)::numeric, 4), round((random() * 1000)::numeric, 4),
             round((random() * 1000)::numeric, 4), round((random() * 1000)::numeric, 4), round((random() * 1000)::numeric, 4)))
 from generate_series(1, :rows) i;
