@@ -20,6 +20,7 @@ from pathlib import Path
 from lab import images, lifecycle, places, removal
 from lab.errors import LabError
 from lab.locks import locked
+from tasks import pool
 from tasks.machine import BASE_PACKAGES
 from tests.lab import playbook
 from tests.lab.playbook import LabHost, shell, ssh
@@ -29,6 +30,7 @@ SECONDS_UNTIL_RUNNING = 90
 INSTALL = """
 from operations import packages
 packages.masked(unit="supervisor.service")
+packages.masked(unit="pgbouncer.service")
 packages.upgraded()
 packages.installed(packages={packages!r})
 """
@@ -50,7 +52,7 @@ def _sessions() -> Path:
 
 def _declared() -> list[str]:
     group_data = importlib.import_module("group_data.all")
-    return [*BASE_PACKAGES, *group_data.packages]
+    return [*BASE_PACKAGES, pool.PACKAGE, *group_data.packages]
 
 
 def _place(kind: str, image: str) -> Path:

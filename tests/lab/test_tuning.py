@@ -13,6 +13,8 @@ from tests.lab.playbook import LabHost, Result, run, shell, start
 from tests.lab.project import Deployed, copy
 
 TEMPLATE = "packages"
+# The slow ones on one image: what is slow is a wait.
+ON_ONE = pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope="module")
 DEPLOY = """
 from operations import postgres
 from operations.postgres import Index
@@ -79,6 +81,7 @@ def test_another_one_of_the_name_is_an_error(server: LabHost) -> None:
     run(server, DEPLOY).ok()
 
 
+@ON_ONE
 def test_nobody_waits_for_it_and_a_leftover_is_made_again(server: LabHost, tmp_path: Path) -> None:
     sql(server, f"drop index {MADE}")
     holder = "cd / && runuser -u postgres -- psql -Xqd app"
@@ -148,6 +151,7 @@ def test_memory_is_computed_and_restarts_only_where_it_must(server: LabHost) -> 
     assert sql(server, "show shared_buffers", "postgres") == "256MB"
 
 
+@ON_ONE
 def test_queries_shows_what_is_slow_and_no_value(server: LabHost, tmp_path: Path) -> None:
     """The verb itself, as a user runs it."""
     set_(server, "settings={'shared_preload_libraries': 'pg_stat_statements'}").ok()
