@@ -74,7 +74,7 @@ def _note(path: Path, text: str) -> None:
 
 def _become(request: dict[str, object]) -> int:
     """Run the command line in this process, which is a fork, and return its exit code."""
-    from pyinfra_cli.main import cli  # type: ignore[import-untyped]  # by the parent already
+    from pyinfra_cli.main import main  # type: ignore[import-untyped]  # by the parent already
 
     place = Path(str(request["place"]))
     os.setsid()
@@ -90,13 +90,13 @@ def _become(request: dict[str, object]) -> int:
     given = [part for part in os.environ.get("PYTHONPATH", "").split(":") if part]
     sys.path[:1] = [str(Path(sys.executable).parent), *given]
     try:
-        cli()
+        # What the program `pyinfra` does.
+        sys.exit(main())
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-    return 0
 
 
 def serve() -> None:
