@@ -233,7 +233,9 @@ def leftovers():
         state = " ".join(words(("systemctl", "is-active", unit)))
         found += [f"{unit} {state}"] if state != "inactive" else []
     armed = words(("systemctl", "--plain", "--no-legend", "list-units", "--all", "hostwright-*"))
-    found += [word for word in armed if word.startswith("hostwright-") and word not in units]
+    # Those of backups stay for good.
+    of_a_run = ("hostwright-undo", "hostwright-migrate")
+    found += [word for word in armed if word.startswith(of_a_run) and word not in units]
     found += [f"process {pid} of a run: {name}" for pid, name in of_runs()]
     return sorted(found)
 
@@ -254,7 +256,11 @@ def lock():
     try:
         with open(path, encoding="utf-8") as file:
             about = dict(line.split("=", 1) for line in file.read().splitlines())
-        age = int(output("date", "+%s")) - os.stat(path).st_mtime
+        with (
+            open("/proc/uptime", encoding="utf-8") as now,
+            open("/run/hostwright/heard", encoding="utf-8") as heard,
+        ):
+            age = float(now.read().split()[0]) - float(heard.read())
     except FileNotFoundError:
         return ""
     pid, _, started = about.get("session", "").partition(" ")
