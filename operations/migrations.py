@@ -118,19 +118,39 @@ def applied(
             if PATH.fullmatch(target) is None:
                 raise OperationError(f"{WHERE}: dump_to {target!r} is not usable; write an absolute path")
             yield at.program("migrations-dump.sh", database, target, need=at.UP, cluster=cluster)
-    if command is not None and variables:
-        over = f"/run/{unit.removesuffix('.service')}.env"
-        words = json.dumps(list(variables))
-        yield script("secrets-env.py", "write", over, "root", "root", "0600", secrets_directory or "", words)
-        yield script("migrations-run.sh", unit, user, env_file or "", root, wait, "@over", over, *command)
-    elif command is not None:
-        yield script("migrations-run.sh", unit, user, env_file or "", root, wait, *command)
+    if command is not None:
+        yield from by_command(
+            unit, command, user=user, env_file=env_file, root=root, wait=wait,
+            variables=variables, secrets_directory=secrets_directory,
+        )  # fmt: skip
     elif files is not None and database is not None and role is not None and password_file is not None:
         yield at.program(
             "migrations-run.sh", unit, user, "", root, wait, "@program", text("migrations-apply.py"),
             password_file, need=at.UP, cluster=cluster,
             stdin=specification(f"{root}/{directory}", files, database, role, lock_seconds),
         )  # fmt: skip
+
+
+def by_command(
+    unit: str,
+    command: Sequence[str],
+    *,
+    user: str,
+    env_file: str | None,
+    root: str,
+    wait: int,
+    variables: Sequence[Variable],
+    secrets_directory: str | None,
+) -> Generator[StringCommand, None, None]:
+    """Run an app's own command for its migrations, with variables over its environment for this once."""
+    over: list[str] = []
+    if variables:
+        over = ["@over", f"/run/{unit.removesuffix('.service')}.env"]
+        words = json.dumps(list(variables))
+        yield script(
+            "secrets-env.py", "write", over[1], "root", "root", "0600", secrets_directory or "", words
+        )
+    yield script("migrations-run.sh", unit, user, env_file or "", root, wait, *over, *command)
 
 
 def specification(

@@ -11,8 +11,9 @@ from facts.migrations import Migrations
 from facts.postgres import cluster as at
 from facts.release import Releases
 from facts.restore import MigrationTexts
-from facts.script import script, text
+from facts.script import text
 from operations import migration_files, migrations, schema
+from operations.secrets import Variable
 from operations.told import told
 
 WHERE = "restore"
@@ -30,7 +31,9 @@ def applied(
     password_file: str,
     user: str,
     command: Sequence[str] | None = None,
-    variables: Sequence[str] = (),
+    variables: Sequence[Variable] = (),
+    secrets_directory: str | None = None,
+    named_by: Sequence[str] = (),
     env_file: str | None = None,
     lock_seconds: int = migrations.LOCK_SECONDS,
     cluster: str | None = None,
@@ -45,11 +48,13 @@ def applied(
     + directory: of the migrations, in a release
     + database: the live one
     + fresh: the one that they go to
-    + role: who runs them
+    + role: who runs them, the owner
     + password_file: file on the host with the role's password
     + user: service user
     + command: the app's own, words, default none: hostwright applies them
-    + variables: those of the app's environment that name the database, for `command`
+    + variables: what `command` gets over the app's environment, as for `migrations.applied`
+    + secrets_directory: where the secrets of `variables` are on the host
+    + named_by: variables of the app's environment that name the database, for `command`
     + env_file: the app's environment file, for `command`
     + lock_seconds: as for `migrations.applied`
     + cluster: "VERSION/NAME", default the host's only one
@@ -92,14 +97,19 @@ def applied(
             stdin=migrations.specification(f"{root}/{directory}", files, fresh, role, lock_seconds),
         ))  # fmt: skip
     else:
-        if not variables:
+        if not named_by:
             raise OperationError(
                 f"{WHERE}: {app} has pending migrations and a command of its own for them, and no variable "
                 f"with the value {database!r} to tell it another database by; "
                 "deploy the release of that backup first"
             )
-        given = ["/usr/bin/env", *(f"{name}={fresh}" for name in variables)]
-        yield told(script(*words, env_file or "", root, migrations.EARLIER_SECONDS, *given, *command))
+        given = {one[0]: one for one in variables} | {name: (name, "text", fresh) for name in named_by}
+        *before, last = migrations.by_command(
+            unit, command, user=user, env_file=env_file, root=root, wait=migrations.EARLIER_SECONDS,
+            variables=list(given.values()), secrets_directory=secrets_directory,
+        )  # fmt: skip
+        yield from before
+        yield told(last)
     yield at.program("restore-hba.py", "dismiss", fresh, role, need=at.UP, cluster=cluster)
 
 

@@ -8,7 +8,7 @@ from pyinfra.api.deploy import deploy
 from operations import restore, restore_migrations, trial
 from settings.app import App
 from settings.service import DatabaseSettings
-from tasks import plan
+from tasks import places, plan
 from tasks.restore_plan import Wanted
 from tasks.trial import control, update_command
 
@@ -36,7 +36,7 @@ def load(found: Wanted) -> None:
         app=app.key,
         database=mine.database,
         stamp=found.stamp,
-        role=mine.role,
+        role=mine.owner,
         source=found.source,
         snapshot=lambda: trial.snapshot(host),
         stop=[*control(app, "stop"), str(_seconds_to_stop(app))],
@@ -51,11 +51,13 @@ def load(found: Wanted) -> None:
         directory=app.migrations,
         database=mine.database,
         fresh=found.fresh,
-        role=mine.role,
-        password_file=f"{app.secrets_root}/{mine.password}",
+        role=mine.owner,
+        password_file=f"{app.secrets_root}/{mine.owner_password}",
         user=app.service_user,
         command=None if app.migrate is None else plan.words(app.migrate, f"{app.root}/current/venv"),
-        variables=[name for name, value in app.variables.items() if value == mine.database],
+        variables=places.variables(app.migrate_variables),
+        secrets_directory=app.secrets_root,
+        named_by=[name for name, value in app.variables.items() if value == mine.database],
         env_file=app.env_file,
         lock_seconds=app.migration_lock_seconds,
         cluster=found.cluster,
