@@ -1,6 +1,6 @@
 """The one typed, validated shape of all data: read by verbs, tasks and acceptance, never by operations."""
 
-from settings.app import AppSettings
+from settings.app_settings import AppSettings
 from settings.errors import SettingsError
 from settings.host import FirewallRule, FirewallSettings, SshSettings, SwapSettings
 from settings.load import load

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import model_validator
 
-from settings.app import App, AppSettings
+from settings.app import App
+from settings.app_settings import AppSettings
 from settings.host import FirewallSettings, SshSettings, SwapSettings, TrialSettings
 from settings.names import AppName
 from settings.postgresql import PostgresqlSettings
