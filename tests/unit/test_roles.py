@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from facts.postgres.app import Owned
-from operations.postgres.app import given_away, wanted_of
+from operations.postgres.app_text import given_away, wanted_of
 from settings import load
 from settings.errors import SettingsError
 
