@@ -42,6 +42,9 @@ postgresql = {
     "statements": True,  # count what statements cost; queries.py shows it
     "settings": {"log_min_duration_statement": "500ms", "idle_in_transaction_session_timeout": "5min"},
     "hba": [],
+    # Going back to any moment, by pgBackRest: None, or {"full": "Sun 02:00", "incremental": "02:00",
+    # "keep_full": 2, "repository": "/var/lib/pgbackrest"}; {"enabled": False} ends it. docs/recovery.md.
+    "recovery": None,
 }
 
 # --- The apps ----------------------------------------------------------------------------------------------

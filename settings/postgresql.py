@@ -6,9 +6,10 @@ import ipaddress
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from settings.names import DatabaseName, RoleName
+from settings.recovery import RecoverySettings
 from settings.types import AsTuple, Line, Model, Port, Size
 
 SettingValue = Line | int | float | bool
@@ -70,6 +71,7 @@ class PostgresqlSettings(Model):
       default True
     + settings: any PostgreSQL setting by name, default none; `port` and `listen_addresses` are above
     + hba: rows beyond the apps' own, default none
+    + recovery: how it can go back to a moment, default not at all; see there
     """
 
     cluster: Annotated[str, Field(pattern=r"^[1-9][0-9]*/[A-Za-z0-9_.-]+$")] | None = None
@@ -81,6 +83,7 @@ class PostgresqlSettings(Model):
     statements: bool = True
     settings: dict[str, SettingValue] = {}
     hba: Annotated[tuple[HbaRow, ...], AsTuple] = ()
+    recovery: RecoverySettings | None = None
 
     @field_validator("settings")
     @classmethod
@@ -95,9 +98,18 @@ class PostgresqlSettings(Model):
                 )
         return value
 
+    @model_validator(mode="after")
+    def _archived_once(self) -> PostgresqlSettings:
+        for key in ("archive_mode", "archive_command", "archive_library"):
+            if key in self.settings and self.recovery is not None and self.recovery.enabled:
+                raise ValueError(f"{key!r} is set by postgresql.recovery; remove one of the two")
+        return self
+
     def effective(self) -> dict[str, SettingValue]:
         """Return every server setting, the ones with a field of their own included."""
-        own = {"listen_addresses": ", ".join(self.listen_addresses), "port": self.port, **self.settings}
+        archived = self.recovery.server_settings() if self.recovery is not None else {}
+        addresses = ", ".join(self.listen_addresses)
+        own = {"listen_addresses": addresses, "port": self.port, **archived, **self.settings}
         if self.statements:
             libraries = [one.strip() for one in str(own.get(PRELOADED, "")).split(",") if one.strip()]
             own[PRELOADED] = ", ".join(dict.fromkeys([*libraries, STATEMENTS]))

@@ -8,6 +8,7 @@ from operations import postgres
 from settings import Settings
 from settings.app import App
 from settings.postgresql import PostgresqlSettings
+from tasks import recovery
 
 
 @deploy("PostgreSQL")
@@ -15,12 +16,14 @@ def server(settings: Settings) -> None:
     """The server: running, its settings, and who may connect."""
     cluster = settings.postgresql.cluster
     postgres.running(name="Have PostgreSQL run, now and at every boot", cluster=cluster)
+    recovery.prepare(settings=settings)
     postgres.settings(
         name="Put the server settings into effect",
         settings=settings.postgresql.effective(),
         memory=settings.postgresql.memory,
         cluster=cluster,
     )
+    recovery.prove(settings=settings)
     rows = [
         row
         for app in settings.all_apps()

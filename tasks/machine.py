@@ -7,7 +7,7 @@ from pyinfra.operations import server
 
 from operations import packages, sshd, swap, ufw
 from settings import FirewallRule, Settings
-from tasks import backups, pool
+from tasks import backups, pool, recovery
 
 # What the other layers are made of. The rest is in group_data.
 BASE_PACKAGES = [
@@ -44,7 +44,13 @@ def install(settings: Settings) -> None:
         packages.upgraded(name="Install pending upgrades")
     packages.installed(
         name="Install the packages",
-        packages=[*BASE_PACKAGES, *pooled, *settings.packages, *backups.packages(settings)],
+        packages=[
+            *BASE_PACKAGES,
+            *pooled,
+            *settings.packages,
+            *backups.packages(settings),
+            *recovery.packages(settings),
+        ],
     )
 
 

@@ -13,7 +13,7 @@ from pyinfra.api.host import Host
 from facts.migrations import Migrations
 from facts.release import Releases
 from facts.swap import SYSCTL_FILE
-from operations import pgbouncer, schema, sshd, trial, ufw
+from operations import pgbackrest, pgbouncer, schema, sshd, trial, ufw
 from operations.backups import PROGRAM
 from operations.trial import Touched
 from settings import Settings
@@ -105,6 +105,10 @@ def touched(settings: Settings, login: str) -> Touched:
     found.effect(ufw.FILES, "ufw-restore.sh", says="put back the firewall")
     found.effect([sshd.DROP_IN], "sshd-restore.sh", says="put back the logins of sshd")
     found.add([PROGRAM])
+    if settings.postgresql.recovery is not None:
+        wants = [f"/etc/systemd/system/timers.target.wants/{timer}" for timer in pgbackrest.TIMERS]
+        found.add([*pgbackrest.FILES, *wants])
+        found.units |= {timer: {"scope": trial.HOST} for timer in pgbackrest.TIMERS}
     for app in settings.all_apps():
         _add(found, app)
     return found

@@ -104,6 +104,12 @@ class HostView:
         )
         return found
 
+    def recovery(self, about: dict[str, Any], *, again: bool = False) -> Any:
+        """Return what the host's recovery to a moment looks like."""
+        if again:
+            self._seen.pop(("recovery", ""), None)
+        return self._once("recovery", "", lambda: self.remote.look("recovery.py", about))
+
     def pages(self, app: App) -> Pages:
         """Return status and text of every page, asked on the host itself, by service and path."""
         found: Pages = self._once("pages", app.key, lambda: self._pages(app))

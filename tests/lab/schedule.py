@@ -22,6 +22,7 @@ LONGEST_FIRST = (
     "test_migrations_sql",
     "test_roles",
     "test_services",
+    "test_pitr",
     "test_packages",
     "test_pool",
     "test_gates",

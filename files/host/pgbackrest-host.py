@@ -1,0 +1,272 @@
+"""
+Bring pgBackRest on a host to what is declared, or tell how it differs.
+
+usage: postgres-cluster.sh CLUSTER up python3 -c ... configured|archiving|absent ask|apply DECLARED
+
+`ask` prints {"differs": [...]} and changes nothing; `apply` does what `ask` would name, and says so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+PGBACKREST = "/usr/bin/pgbackrest"
+FULL = "hostwright-recovery-full.service"
+NOTHING = "nothing is archived"
+
+
+class RefusedError(Exception):
+    """Something that the person who runs this has to read."""
+
+
+def run(*argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False)
+
+
+def as_postgres(*argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return run("runuser", "-u", "postgres", "--", *argv, stdin=stdin)
+
+
+def must(done: subprocess.CompletedProcess[str], what: str) -> str:
+    if done.returncode != 0:
+        raise RefusedError(f"{what}: {(done.stderr.strip() or done.stdout.strip())[-2000:]}")
+    return done.stdout
+
+
+def query(sql: str) -> Any:
+    """Run one query that gives one JSON value."""
+    psql = [f"{os.environ['CLUSTER_BIN']}/psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", "postgres"]
+    return json.loads(must(as_postgres(*psql, stdin=sql), "PostgreSQL"))
+
+
+def pgbackrest(stanza: str, *argv: str) -> subprocess.CompletedProcess[str]:
+    return as_postgres(PGBACKREST, f"--stanza={stanza}", *argv)
+
+
+def info(stanza: str) -> dict[str, Any]:
+    """Return what the repository has of a stanza."""
+    found = json.loads(must(pgbackrest(stanza, "--output=json", "info"), "the repository"))
+    return found[0] if found else {"db": [], "backup": []}
+
+
+def filled(text: str) -> str:
+    """Put the cluster's whereabouts into a declared text."""
+    for word, variable in (
+        ("@DATA@", "CLUSTER_DATA"), ("@CONF@", "CLUSTER_CONF"), ("@PORT@", "PGPORT"), ("@SOCKET@", "PGHOST"),
+    ):  # fmt: skip
+        text = text.replace(word, os.environ[variable])
+    return text
+
+
+def as_declared(path: Path, text: str) -> bool:
+    if not path.is_file():
+        return False
+    stat = path.stat()
+    return path.read_text() == text and (stat.st_uid, stat.st_gid, stat.st_mode & 0o7777) == (0, 0, 0o644)
+
+
+def on(timer: str) -> bool:
+    words = run("systemctl", "show", "-P", "ActiveState", "-P", "UnitFileState", timer).stdout.split()
+    return words == ["active", "enabled"]
+
+
+def stanza_word(databases: list[dict[str, Any]], system: int, version: str) -> str | None:
+    """
+    Say what the stanza needs: "stanza-create", "stanza-upgrade", or None for nothing.
+
+    Raises RefusedError where it is of another cluster.
+    """
+    if not databases:
+        return "stanza-create"
+    last = databases[-1]
+    if (int(last["system-id"]), last["version"]) == (system, version):
+        return None
+    if float(last["version"]) < float(version):
+        return "stanza-upgrade"
+    raise RefusedError(
+        f"the repository has backups of another cluster under this name (PostgreSQL {last['version']}, "
+        f"system {last['system-id']}; this one is {version}, {system}). Declare another 'repository' or "
+        "'stanza'; nothing of it was changed"
+    )
+
+
+def needed(declared: dict[str, Any]) -> str | None:
+    about = query(
+        "select json_build_object('system', system_identifier::text, 'version',"
+        " current_setting('server_version_num')::int / 10000) from pg_control_system()"
+    )
+    databases = info(declared["stanza"])["db"]
+    return stanza_word(databases, int(about["system"]), str(about["version"]))
+
+
+class Configured:
+    """The configuration, the units and the stanza."""
+
+    def __init__(self, declared: dict[str, Any]) -> None:
+        self.declared = declared
+        self.files = {Path(path): filled(text) for path, text in declared["files"].items()}
+
+    def differs(self) -> list[str]:
+        found = [str(path) for path, text in self.files.items() if not as_declared(path, text)]
+        found += [timer for timer in self.declared["timers"] if not on(timer)]
+        if not found and (word := needed(self.declared)) is not None:
+            found.append(word)
+        return found
+
+    def apply(self) -> None:
+        repository = Path(self.declared["repository"])
+        if not repository.is_dir():
+            repository.mkdir(parents=True, mode=0o750)
+            shutil.chown(repository, "postgres", "postgres")
+        config = Path(self.declared["config"])
+        config.parent.mkdir(exist_ok=True)
+        self.check(config.parent, self.files[config])
+        for path, text in self.files.items():
+            if not as_declared(path, text):
+                replace(path, text)
+        must(run("systemctl", "daemon-reload"), "systemd")
+        must(run("systemctl", "enable", "--now", "--quiet", *self.declared["timers"]), "systemd")
+        # A timer that runs already took its old time with it.
+        must(run("systemctl", "restart", *self.declared["timers"]), "systemd")
+        word = needed(self.declared)
+        if word is not None:
+            must(pgbackrest(self.declared["stanza"], word), f"pgbackrest {word}")
+            print(f"pgbackrest {word}: {self.declared['stanza']}")
+        if query("select to_json(current_setting('archive_mode') <> 'off')"):
+            must(pgbackrest(self.declared["stanza"], "check"), "pgbackrest check")
+
+    def check(self, folder: Path, text: str) -> None:
+        """Have pgbackrest read the configuration before it counts; an unknown word is a mere warning."""
+        with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".check-") as candidate:
+            candidate.write(text)
+            candidate.flush()
+            Path(candidate.name).chmod(0o644)
+            done = pgbackrest(self.declared["stanza"], f"--config={candidate.name}", "info")
+        said = done.stdout + done.stderr
+        if done.returncode != 0 or "WARN: configuration file contains" in said:
+            raise RefusedError(f"pgbackrest refuses the configuration, nothing was changed: {said.strip()}")
+
+
+def missing(names: list[str], since: str, size: int) -> int:
+    """
+    Count the segments that an archive lacks between a backup's first one and its newest.
+
+    + names: of the archive's files, each a segment's 24 digits and a checksum
+    + since: the backup's first segment
+    + size: bytes of a segment
+    """
+
+    def number(name: str) -> int:
+        return int(name[8:16], 16) * (2**32 // size) + int(name[16:24], 16)
+
+    here = {number(name) for name in names if re.match(r"[0-9A-F]{24}-", name)}
+    return len(set(range(number(since), max(here, default=number(since)) + 1)) - here)
+
+
+class Archiving:
+    """Changes reach the repository, and there is a backup that they can be put on top of."""
+
+    def __init__(self, declared: dict[str, Any]) -> None:
+        self.stanza = declared["stanza"]
+
+    def differs(self) -> list[str]:
+        found = []
+        if not query("select to_json(last_archived_time is not null) from pg_stat_archiver"):
+            found.append(NOTHING)
+        about = info(self.stanza)
+        if not about["backup"]:
+            found.append("there is no backup")
+        elif self.lost(about):
+            # Thrown away by a full queue, or while archiving was switched off.
+            found.append("changes are missing since the newest backup")
+        return [word for word in found if word == NOTHING or not self.busy()]
+
+    def lost(self, about: dict[str, Any]) -> int:
+        newest = max(about["backup"], key=lambda one: one["timestamp"]["stop"])
+        place = f"archive/{self.stanza}/{about['archive'][-1]['id']}"
+        listing = must(as_postgres(PGBACKREST, "--output=json", "--recurse", "repo-ls", place), "repository")
+        size = query("select to_json(setting::bigint) from pg_settings where name = 'wal_segment_size'")
+        names = [path.rpartition("/")[2] for path in json.loads(listing)]
+        return missing(names, newest["archive"]["start"], size)
+
+    def busy(self) -> bool:
+        return run("systemctl", "is-active", FULL).stdout.strip() == "activating"
+
+    def apply(self) -> None:
+        wanted = self.differs()
+        if NOTHING in wanted:
+            must(pgbackrest(self.stanza, "check"), "changes do not reach the repository")
+        why = [word for word in wanted if word != NOTHING]
+        if why:
+            must(run("systemctl", "start", "--no-block", FULL), "systemd")
+            print(f"{why[0]}: a full one has begun; journalctl -u {FULL} tells how it goes")
+
+
+class Absent:
+    """No timer and no configuration; the repository stays."""
+
+    def __init__(self, declared: dict[str, Any]) -> None:
+        self.paths = [Path(path) for path in declared["files"]]
+        self.timers = declared["timers"]
+
+    def differs(self) -> list[str]:
+        return [str(path) for path in self.paths if path.exists()]
+
+    def apply(self) -> None:
+        if query("select to_json(current_setting('archive_command') ~ 'pgbackrest')"):
+            raise RefusedError("the server still archives by pgbackrest; take archive_command away first")
+        here = [one for one in self.timers if any(path.name == one and path.exists() for path in self.paths)]
+        if here:
+            must(run("systemctl", "disable", "--now", "--quiet", *here), "systemd")
+        for path in self.paths:
+            path.unlink(missing_ok=True)
+        must(run("systemctl", "daemon-reload"), "systemd")
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a whole file of root by rename: a reader or a power cut sees the old or the new one."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".dpkg-new", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fchmod(handle, 0o644)
+            os.fsync(handle)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    directory = os.open(path.parent, os.O_RDONLY)
+    os.fsync(directory)
+    os.close(directory)
+
+
+def main(what: str, verb: str, declared: str) -> int:
+    kinds: dict[str, Any] = {"configured": Configured, "archiving": Archiving, "absent": Absent}
+    if what != "absent" and not Path(PGBACKREST).exists():
+        if verb == "ask":
+            return 0
+        print("pgBackRest: it is not installed; install the package pgbackrest first", file=sys.stderr)
+        return 1
+    try:
+        thing = kinds[what](json.loads(declared))
+        if verb == "ask":
+            print(json.dumps({"differs": thing.differs()}))
+        else:
+            thing.apply()
+    except RefusedError as problem:
+        print(f"pgBackRest: {problem}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,94 @@
+"""Going back to a moment: pgBackRest, for the one database server of a host that declares it."""
+
+from __future__ import annotations
+
+from pyinfra.api.deploy import deploy
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.host import Host
+
+from operations import pgbackrest
+from settings import Settings
+from settings.recovery import RecoverySettings
+
+
+class RecoveryError(PyinfraError):
+    """Raised when what was asked for cannot be done; pyinfra shows the text and exits with 1."""
+
+
+def packages(settings: Settings) -> list[str]:
+    """Return the Debian packages that a declared recovery needs."""
+    return ["pgbackrest"] if declared(settings) is not None else []
+
+
+def declared(settings: Settings) -> RecoverySettings | None:
+    """Return what is declared, or None where nothing is to be archived."""
+    mine = settings.postgresql.recovery
+    return mine if mine is not None and mine.enabled else None
+
+
+@deploy("Recovery")
+def prepare(settings: Settings) -> None:
+    """Where changes go, before the server archives any."""
+    mine = declared(settings)
+    if mine is not None:
+        pgbackrest.configured(
+            name="Be ready to archive every change",
+            stanza=mine.stanza,
+            full=mine.full,
+            incremental=mine.incremental,
+            keep_full=mine.keep_full,
+            repository=mine.repository,
+            queue=mine.queue,
+            cluster=settings.postgresql.cluster,
+        )
+
+
+@deploy("Recovery")
+def prove(settings: Settings) -> None:
+    """Changes are archived; or, where that was switched off, nothing of it is left but the repository."""
+    mine, cluster = declared(settings), settings.postgresql.cluster
+    if mine is not None:
+        pgbackrest.archiving(
+            name="Archive every change, on top of a full backup", stanza=mine.stanza, cluster=cluster
+        )
+    elif settings.postgresql.recovery is not None:
+        pgbackrest.absent(name="No longer keep what recovery needs", cluster=cluster)
+
+
+def asked(host: Host) -> str:
+    """Return the moment that was asked for; raise where there is none, or the host cannot be recovered."""
+    to = host.data.get("to")
+    if not to:
+        raise RecoveryError("write the moment: --data to='2026-01-31 12:00:00+00:00'; or --data end=1")
+    return str(to)
+
+
+@deploy("Recover")
+def begin(settings: Settings, to: str, port: object) -> None:
+    """
+    Recover the server beside the running one.
+
+    + to: the moment, with its offset from UTC
+    + port: of its socket, default 5433
+    """
+    mine = declared(settings)
+    if mine is None:
+        raise RecoveryError(
+            "postgresql.recovery is not declared for this host: there is nothing to recover it from"
+        )
+    text = str(port if port is not None else 5433)
+    if not text.isdigit():
+        raise RecoveryError(f"port is {text!r}; write a number, such as --data port=5434")
+    pgbackrest.recovered(
+        to=to,
+        name=f"Recover PostgreSQL as it was at {to}",
+        stanza=mine.stanza,
+        port=int(text),
+        cluster=settings.postgresql.cluster,
+    )
+
+
+@deploy("Remove what was recovered")
+def end(settings: Settings) -> None:
+    """Stop it and remove its files."""
+    pgbackrest.forgotten(name="Remove what was recovered", cluster=settings.postgresql.cluster)

@@ -1,0 +1,75 @@
+# Prints what of the recovery to a moment can be seen on the host. ABOUT: stanza, timers, port, repository.
+# mypy: ignore-errors
+from tests.acceptance.host.common import ABOUT, json, os, re, subprocess, sys, time
+
+SEGMENT = re.compile(r"^(?P<line>[0-9A-F]{8})(?P<log>[0-9A-F]{8})(?P<part>[0-9A-F]{8})-")
+
+
+def out(*argv):
+    done = subprocess.run(argv, capture_output=True, text=True, cwd="/")
+    if done.returncode != 0:
+        sys.exit(f"{argv}: {done.stderr or done.stdout}")
+    return done.stdout
+
+
+def as_postgres(*argv):
+    return out("runuser", "-u", "postgres", "--", *argv)
+
+
+def pgbackrest(*argv):
+    return json.loads(as_postgres("pgbackrest", "--output=json", *argv))
+
+
+def number(name, per_log):
+    found = SEGMENT.match(name)
+    return int(found["log"], 16) * per_log + int(found["part"], 16)
+
+
+def missing(names, since, per_log):
+    """Return how many segments are not there between a backup's first and the newest that is."""
+    here = {number(name, per_log) for name in names}
+    first = number(f"{since}-", per_log)
+    return sorted(set(range(first, max(here) + 1)) - here) if here else [first]
+
+
+sql = """select json_build_object(
+    'failed', coalesce(last_failed_time > last_archived_time, last_failed_time is not null),
+    'archived', last_archived_time is not null,
+    'waiting', (select count(*) from pg_ls_dir('pg_wal/archive_status') f where f like '%.ready'),
+    'oldest', (select coalesce(extract(epoch from now() - min(
+        (pg_stat_file('pg_wal/archive_status/' || f, true)).modification)), 0)
+        from pg_ls_dir('pg_wal/archive_status') f where f like '%.ready'),
+    'segment', (select setting::bigint from pg_settings where name = 'wal_segment_size'))
+    from pg_stat_archiver"""
+archiver = json.loads(as_postgres("psql", "-XqAt", "-p", str(ABOUT["port"]), "-d", "postgres", "-c", sql))
+stanza = f"--stanza={ABOUT['stanza']}"
+info = pgbackrest(stanza, "info")[0]
+backups = [one for one in info["backup"] if not one.get("error")]
+now = time.time()
+ages = {
+    kind: now - max((one["timestamp"]["stop"] for one in backups if kind in ("any", one["type"])), default=0)
+    for kind in ("full", "any")
+}
+gaps = None
+if backups:
+    newest = max(backups, key=lambda one: one["timestamp"]["stop"])
+    place = f"archive/{ABOUT['stanza']}/{info['archive'][-1]['id']}"
+    listing = [path.rpartition("/")[2] for path in pgbackrest("--recurse", "repo-ls", place)]
+    names = [name for name in listing if SEGMENT.match(name)]
+    gaps = len(missing(names, newest["archive"]["start"], 2**32 // archiver["segment"]))
+disk = os.statvfs(ABOUT["repository"])
+shown = {
+    timer: out("systemctl", "show", "-P", "ActiveState", "-P", "UnitFileState", timer).split()
+    for timer in ABOUT["timers"]
+}
+state = subprocess.run(
+    ["systemctl", "is-active", "hostwright-recovery-full.service"], capture_output=True, text=True
+)
+print(
+    json.dumps(
+        {
+            "archiver": archiver, "backups": len(backups), "ages": ages, "gaps": gaps, "timers": shown,
+            "free": disk.f_bavail / disk.f_blocks, "first": state.stdout.strip() == "activating",
+        }
+    )
+)  # fmt: skip
