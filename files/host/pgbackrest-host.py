@@ -20,7 +20,14 @@ from typing import Any
 
 PGBACKREST = "/usr/bin/pgbackrest"
 FULL = "hostwright-recovery-full.service"
+NOTHING_TO_PUSH = 43  # its ParamRequiredError
 NOTHING = "nothing is archived"
+SEGMENT = r"[0-9A-F]{24}(-|\.ready$)"
+SEGMENTS = """select json_build_object(
+    'size', (select setting::bigint from pg_settings where name = 'wal_segment_size'),
+    'current', pg_walfile_name(pg_current_wal_lsn()),
+    'ready', (select coalesce(json_agg(f), '[]') from pg_ls_dir('pg_wal/archive_status') f
+        where f like '%.ready'))"""
 
 
 class RefusedError(Exception):
@@ -149,26 +156,28 @@ class Configured:
             candidate.write(text)
             candidate.flush()
             Path(candidate.name).chmod(0o644)
-            done = pgbackrest(self.declared["stanza"], f"--config={candidate.name}", "info")
+            # It reads of a configuration what its command needs; without a file to push it then stops.
+            done = pgbackrest(self.declared["stanza"], f"--config={candidate.name}", "archive-push")
         said = done.stdout + done.stderr
-        if done.returncode != 0 or "WARN: configuration file contains" in said:
+        if done.returncode != NOTHING_TO_PUSH or "WARN: configuration file contains" in said:
             raise RefusedError(f"pgbackrest refuses the configuration, nothing was changed: {said.strip()}")
 
 
-def missing(names: list[str], since: str, size: int) -> int:
+def missing(names: list[str], since: str, server: dict[str, Any]) -> int:
     """
-    Count the segments that an archive lacks between a backup's first one and its newest.
+    Count the segments that an archive lacks between a backup's first one and the one that is being written.
 
     + names: of the archive's files, each a segment's 24 digits and a checksum
     + since: the backup's first segment
-    + size: bytes of a segment
+    + server: "size" of a segment, "current" is being written, "ready" wait to be archived
     """
+    size = server["size"]
 
     def number(name: str) -> int:
         return int(name[8:16], 16) * (2**32 // size) + int(name[16:24], 16)
 
-    here = {number(name) for name in names if re.match(r"[0-9A-F]{24}-", name)}
-    return len(set(range(number(since), max(here, default=number(since)) + 1)) - here)
+    here = {number(name) for name in [*names, *server["ready"]] if re.match(SEGMENT, name)}
+    return len(set(range(number(since), number(server["current"]))) - here)
 
 
 class Archiving:
@@ -190,12 +199,12 @@ class Archiving:
         return [word for word in found if word == NOTHING or not self.busy()]
 
     def lost(self, about: dict[str, Any]) -> int:
+        server = query(SEGMENTS)  # before the listing: what is archived meanwhile is in it then
         newest = max(about["backup"], key=lambda one: one["timestamp"]["stop"])
         place = f"archive/{self.stanza}/{about['archive'][-1]['id']}"
         listing = must(as_postgres(PGBACKREST, "--output=json", "--recurse", "repo-ls", place), "repository")
-        size = query("select to_json(setting::bigint) from pg_settings where name = 'wal_segment_size'")
         names = [path.rpartition("/")[2] for path in json.loads(listing)]
-        return missing(names, newest["archive"]["start"], size)
+        return missing(names, newest["archive"]["start"], server)
 
     def busy(self) -> bool:
         return run("systemctl", "is-active", FULL).stdout.strip() == "activating"

@@ -120,9 +120,13 @@ def begin(spec: dict[str, Any]) -> None:
         )
     root.mkdir(mode=0o700)
     shutil.chown(root, "postgres", "postgres")
-    restore(root, spec)
-    start(root, spec)
-    tell(root, spec)
+    try:
+        restore(root, spec)
+        start(root, spec)
+        tell(root, spec)
+    except BaseException:  # whatever it was, and an interruption too: half of a server helps nobody
+        remove(root)
+        raise
 
 
 def restore(root: Path, spec: dict[str, Any]) -> None:
@@ -175,7 +179,12 @@ def start(root: Path, spec: dict[str, Any]) -> None:
             return
         if run("systemctl", "is-active", UNIT).stdout.strip() not in ("active", "activating"):
             log = run("journalctl", "-q", "-o", "cat", "-n", "15", "-u", UNIT).stdout
-            raise RefusedError(f"the recovered server did not come up; remove it with end=1. It said:\n{log}")
+            if "recovery ended before configured recovery target" in log:
+                raise RefusedError(
+                    f"{spec['to']} cannot be recovered: changes before it are missing in the repository, "
+                    f"which took none for a while, or archiving was off. Choose an earlier one. Log:\n{log}"
+                )
+            raise RefusedError(f"the recovered server did not come up, and was removed. It said:\n{log}")
         time.sleep(0.3)
 
 
@@ -203,13 +212,15 @@ def tell(root: Path, spec: dict[str, Any]) -> None:
 
 def end(spec: dict[str, Any]) -> None:
     root = Path(spec["root"])
+    print(f"removed {root}" if root.exists() else "nothing was recovered here")
+    remove(root)
+
+
+def remove(root: Path) -> None:
     if run("systemctl", "is-active", UNIT).stdout.strip() in ("active", "activating"):
         must(run("systemctl", "stop", UNIT), "systemd")
     if root.exists():
         shutil.rmtree(root)
-        print(f"removed {root}")
-    else:
-        print("nothing was recovered here")
 
 
 def main(verb: str, spec: str) -> int:

@@ -134,9 +134,13 @@ def test_missing_segments() -> None:
 
     since = name(0, 254)[:24]
     whole = [name(0, 253), name(0, 254), name(0, 255), name(1, 0), "00000002.history", name(1, 1)]
-    assert HOST.missing(whole, since, 2**24) == 0
-    assert HOST.missing([one for one in whole if one != name(1, 0)], since, 2**24) == 1
-    assert HOST.missing([], since, 2**24) == 1
+    whole.append(f"{name(1, 2)[:24]}.00000028.backup")
+    server = {"size": 2**24, "current": name(1, 2)[:24], "ready": []}
+    assert HOST.missing(whole, since, server) == 0
+    assert HOST.missing([one for one in whole if one != name(1, 0)], since, server) == 1
+    assert HOST.missing([], since, server) == 4
+    later = {**server, "current": name(1, 4)[:24], "ready": [f"{name(1, 3)[:24]}.ready"]}
+    assert HOST.missing(whole, since, later) == 1
 
 
 def test_command_line_wins_over_what_came_along() -> None:

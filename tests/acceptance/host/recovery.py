@@ -25,11 +25,10 @@ def number(name, per_log):
     return int(found["log"], 16) * per_log + int(found["part"], 16)
 
 
-def missing(names, since, per_log):
-    """Return how many segments are not there between a backup's first and the newest that is."""
+def missing(names, since, until, per_log):
+    """Return which segments are not there between a backup's first and the one that is being written."""
     here = {number(name, per_log) for name in names}
-    first = number(f"{since}-", per_log)
-    return sorted(set(range(first, max(here) + 1)) - here) if here else [first]
+    return sorted(set(range(number(f"{since}-", per_log), number(f"{until}-", per_log))) - here)
 
 
 sql = """select json_build_object(
@@ -39,6 +38,9 @@ sql = """select json_build_object(
     'oldest', (select coalesce(extract(epoch from now() - min(
         (pg_stat_file('pg_wal/archive_status/' || f, true)).modification)), 0)
         from pg_ls_dir('pg_wal/archive_status') f where f like '%.ready'),
+    'names', (select coalesce(json_agg(f), '[]')
+        from pg_ls_dir('pg_wal/archive_status') f where f like '%.ready'),
+    'current', pg_walfile_name(pg_current_wal_lsn()),
     'segment', (select setting::bigint from pg_settings where name = 'wal_segment_size'))
     from pg_stat_archiver"""
 archiver = json.loads(as_postgres("psql", "-XqAt", "-p", str(ABOUT["port"]), "-d", "postgres", "-c", sql))
@@ -55,8 +57,10 @@ if backups:
     newest = max(backups, key=lambda one: one["timestamp"]["stop"])
     place = f"archive/{ABOUT['stanza']}/{info['archive'][-1]['id']}"
     listing = [path.rpartition("/")[2] for path in pgbackrest("--recurse", "repo-ls", place)]
-    names = [name for name in listing if SEGMENT.match(name)]
-    gaps = len(missing(names, newest["archive"]["start"], 2**32 // archiver["segment"]))
+    waiting = [name.replace(".ready", "-") for name in archiver["names"]]
+    names = [name for name in [*listing, *waiting] if SEGMENT.match(name)]
+    per_log = 2**32 // archiver["segment"]
+    gaps = len(missing(names, newest["archive"]["start"], archiver["current"], per_log))
 disk = os.statvfs(ABOUT["repository"])
 shown = {
     timer: out("systemctl", "show", "-P", "ActiveState", "-P", "UnitFileState", timer).split()
