@@ -16,6 +16,7 @@ from tests.acceptance.remote import _program
 from tests.lab.playbook import LabHost, Result, fingerprint, run, shell, ssh
 
 TEMPLATE = "packages"
+ON_ONE = pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope="module")
 NOBODY = cast("DeclaredHost", None)
 QUEUE = "48M"  # three segments
 DEPLOY = """
@@ -91,6 +92,7 @@ def test_again_changes_nothing(server: LabHost) -> None:
     assert (fingerprint(server, "/etc", "/var/lib/pgbackrest"), pid(server)) == before
 
 
+@ON_ONE
 def test_bad_configuration_is_refused(server: LabHost) -> None:
     before = fingerprint(server, "/etc")
     call = "configured(queue='99999T')"
@@ -107,6 +109,7 @@ def recover(host: LabHost, to: str) -> Result:
     return run(host, VERB.format(f"recovered(to={to!r})"))
 
 
+@ON_ONE
 def test_back_to_a_moment(server: LabHost) -> None:
     """Rows before it are there, later ones are not, and the running server has all of them still."""
     sql(server, "create database shop")
@@ -149,6 +152,7 @@ def test_back_to_a_moment(server: LabHost) -> None:
     assert refused(server) == set()
 
 
+@ON_ONE
 def test_repository_that_takes_nothing_stops_nobody(server: LabHost) -> None:
     """The server goes on, keeps little, the acceptance suite says so, and the next deploy heals it."""
     archive = "/var/lib/pgbackrest/archive/main/*/*"
