@@ -18,4 +18,4 @@ settings = guard.settings_of(host)
 if host.data.get("end"):
     recovery.end(settings=settings)
 else:
-    recovery.begin(settings=settings, to=recovery.asked(host), port=host.data.get("port"))
+    recovery.begin(settings=settings, to=recovery.asked(host))

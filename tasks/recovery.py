@@ -64,26 +64,21 @@ def asked(host: Host) -> str:
 
 
 @deploy("Recover")
-def begin(settings: Settings, to: str, port: object) -> None:
+def begin(settings: Settings, to: str) -> None:
     """
     Recover the server beside the running one.
 
     + to: the moment, with its offset from UTC
-    + port: of its socket, default 5433
     """
     mine = declared(settings)
     if mine is None:
         raise RecoveryError(
             "postgresql.recovery is not declared for this host: there is nothing to recover it from"
         )
-    text = str(port if port is not None else 5433)
-    if not text.isdigit():
-        raise RecoveryError(f"port is {text!r}; write a number, such as --data port=5434")
     pgbackrest.recovered(
         to=to,
         name=f"Recover PostgreSQL as it was at {to}",
         stanza=mine.stanza,
-        port=int(text),
         cluster=settings.postgresql.cluster,
     )
 

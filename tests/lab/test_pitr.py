@@ -13,7 +13,9 @@ from settings.recovery import RecoverySettings
 from tests.acceptance import test_recovery as acceptance
 from tests.acceptance.inventory import DeclaredHost
 from tests.acceptance.remote import _program
-from tests.lab.playbook import LabHost, Result, fingerprint, run, shell, ssh
+from tests.lab import warm
+from tests.lab.playbook import LabHost, fingerprint, run, shell, ssh
+from tests.lab.project import Deployed, copy
 
 TEMPLATE = "packages"
 ON_ONE = pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope="module")
@@ -105,12 +107,26 @@ def test_bad_configuration_is_refused(server: LabHost) -> None:
     }
 
 
-def recover(host: LabHost, to: str) -> Result:
-    return run(host, VERB.format(f"recovered(to={to!r})"))
+@pytest.fixture(scope="module")
+def project(server: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Deployed:
+    """A project that declares it, as a user's does."""
+    made = Deployed(server, "root", copy(tmp_path_factory.mktemp("clone")))
+    declared = made.project / "group_data" / "all.py"
+    before = declared.read_text()
+    declared.write_text(before.replace('"recovery": None', '"recovery": {}'))
+    assert declared.read_text() != before
+    return made
+
+
+def recover(project: Deployed, data: str) -> tuple[int, str]:
+    """Run the verb itself."""
+    argv = project.command("-y", "--data", data, verb="recover.py")[1:]
+    rc, stdout, stderr = warm.run(argv, cwd=project.project, env=project.environ(), timeout=120)
+    return rc, stdout + stderr
 
 
 @ON_ONE
-def test_back_to_a_moment(server: LabHost) -> None:
+def test_back_to_a_moment(server: LabHost, project: Deployed) -> None:
     """Rows before it are there, later ones are not, and the running server has all of them still."""
     sql(server, "create database shop")
     sql(server, "create table t (v text); insert into t values ('before')", database="shop")
@@ -124,13 +140,14 @@ def test_back_to_a_moment(server: LabHost) -> None:
     before = pid(server)
 
     for outside in ("2020-01-01 00:00:00+00:00", "2090-01-01 00:00:00+00:00"):
-        result = recover(server, outside)
-        assert result.rc != 0
-        assert "cannot be recovered: from 20" in result.output, result.output
+        rc, said = recover(project, f"to={outside}")
+        assert rc != 0
+        assert "cannot be recovered: from 20" in said, said
     assert ssh(server, f"test -e {RECOVERED}").returncode == 1
 
-    result = recover(server, to).ok()
-    assert "shop: 1 tables" in result.output, result.output
+    rc, said = recover(project, f"to={to}")
+    assert rc == 0, said
+    assert "shop: 1 tables" in said, said
     there = f"-h {RECOVERED} -p 5433"
     assert sql(server, "select v from t", where=there, database="shop") == "before"
     assert sql(server, "show archive_mode", where=there) == "off"
@@ -142,12 +159,14 @@ def test_back_to_a_moment(server: LabHost) -> None:
         " pg_restore -e -d shop_then /tmp/then'",
     )
     assert sql(server, "select v from t", database="shop_then") == "before"
-    again = recover(server, to)
-    assert again.rc != 0
-    assert "end=1" in again.output
-    run(server, VERB.format("forgotten()")).ok()
+    rc, said = recover(project, f"to={to}")
+    assert rc != 0
+    assert "end=1" in said, said
+    rc, said = recover(project, "end=1")
+    assert rc == 0, said
     assert ssh(server, f"test -e {RECOVERED}").returncode == 1
-    assert shell(server, "systemctl list-units --no-legend 'hostwright-recovered*'") == ""
+    assert shell(server, "systemctl list-units --all --no-legend 'hostwright-recovered*'") == ""
+    assert pid(server) == before
     sql(server, "alter system reset work_mem")
     assert refused(server) == set()
 

@@ -13,7 +13,7 @@ from pyinfra.api import OperationError
 
 from facts.script import HOST_PROGRAMS
 from operations import pgbackrest
-from settings import PostgresqlSettings, Settings
+from settings import PostgresqlSettings, Settings, load
 from tasks import recovery, trial
 
 
@@ -56,6 +56,11 @@ def test_switched_off_the_server_archives_nothing_and_an_undo_knows_the_files() 
     assert "archive_mode" not in settings.postgresql.effective()
     assert recovery.packages(settings) == []
     assert pgbackrest.CONFIG in trial.touched(settings, "root").sent()["files"][""]["owned"]
+
+
+@pytest.mark.parametrize("word", ["to", "end", "lines"])
+def test_words_of_one_run_are_no_settings(word: str) -> None:
+    assert load({"environment": "lab", word: "1"}, "x") == load({"environment": "lab"}, "x")
 
 
 def test_archiving_is_declared_once() -> None:
