@@ -66,6 +66,7 @@ def declaration(recovery: Recovery) -> str:
         about = {
             "description": f"{kind.capitalize()} backup of PostgreSQL for recovery to a moment",
             "config": CONFIG, "stanza": recovery.stanza, "kind": word,
+            "timer": f"hostwright-recovery-{kind}.timer",
             "calendar": on_calendar(getattr(recovery, kind)),
         }  # fmt: skip
         for end in ("service", "timer"):
@@ -115,8 +116,7 @@ def configured(
     """
     Write pgBackRest's configuration, checked by pgbackrest itself, make its stanza, and start the timers.
 
-    The stanza is upgraded after the cluster was upgraded to another version. The server's own settings,
-    `archive_mode` and `archive_command`, come after this, by `postgres.settings`.
+    The server's own settings, `archive_mode` and `archive_command`, come after this, by `postgres.settings`.
 
     + stanza: the cluster's name in the repository, default "main"
     + full, incremental: when, default "Sun 02:00" and "02:00"

@@ -85,33 +85,26 @@ def on(timer: str) -> bool:
     return words == ["active", "enabled"]
 
 
-def stanza_word(databases: list[dict[str, Any]], system: int, version: str) -> str | None:
-    """
-    Say what the stanza needs: "stanza-create", "stanza-upgrade", or None for nothing.
-
-    Raises RefusedError where it is of another cluster.
-    """
+def has_stanza(databases: list[dict[str, Any]], system: int, version: str) -> bool:
+    """Say whether the stanza is there; raise RefusedError where it is of another cluster."""
     if not databases:
-        return "stanza-create"
+        return False
     last = databases[-1]
-    if (int(last["system-id"]), last["version"]) == (system, version):
-        return None
-    if float(last["version"]) < float(version):
-        return "stanza-upgrade"
-    raise RefusedError(
-        f"the repository has backups of another cluster under this name (PostgreSQL {last['version']}, "
-        f"system {last['system-id']}; this one is {version}, {system}). Declare another 'repository' or "
-        "'stanza'; nothing of it was changed"
-    )
+    if (int(last["system-id"]), last["version"]) != (system, version):
+        raise RefusedError(
+            f"the repository has backups of another cluster under this name (PostgreSQL {last['version']}, "
+            f"system {last['system-id']}; this one is {version}, {system}). Declare another 'stanza' or "
+            "'repository', after an upgrade of PostgreSQL too; nothing of it was changed"
+        )
+    return True
 
 
-def needed(declared: dict[str, Any]) -> str | None:
+def prepared(stanza: str) -> bool:
     about = query(
         "select json_build_object('system', system_identifier::text, 'version',"
         " current_setting('server_version_num')::int / 10000) from pg_control_system()"
     )
-    databases = info(declared["stanza"])["db"]
-    return stanza_word(databases, int(about["system"]), str(about["version"]))
+    return has_stanza(info(stanza)["db"], int(about["system"]), str(about["version"]))
 
 
 class Configured:
@@ -124,8 +117,8 @@ class Configured:
     def differs(self) -> list[str]:
         found = [str(path) for path, text in self.files.items() if not as_declared(path, text)]
         found += [timer for timer in self.declared["timers"] if not on(timer)]
-        if not found and (word := needed(self.declared)) is not None:
-            found.append(word)
+        if not found and not prepared(self.declared["stanza"]):
+            found.append("there is no stanza")
         return found
 
     def apply(self) -> None:
@@ -143,10 +136,8 @@ class Configured:
         must(run("systemctl", "enable", "--now", "--quiet", *self.declared["timers"]), "systemd")
         # A timer that runs already took its old time with it.
         must(run("systemctl", "restart", *self.declared["timers"]), "systemd")
-        word = needed(self.declared)
-        if word is not None:
-            must(pgbackrest(self.declared["stanza"], word), f"pgbackrest {word}")
-            print(f"pgbackrest {word}: {self.declared['stanza']}")
+        if not prepared(self.declared["stanza"]):
+            must(pgbackrest(self.declared["stanza"], "stanza-create"), "pgbackrest stanza-create")
         if query("select to_json(current_setting('archive_mode') <> 'off')"):
             must(pgbackrest(self.declared["stanza"], "check"), "pgbackrest check")
 
@@ -238,6 +229,8 @@ class Absent:
         for path in self.paths:
             path.unlink(missing_ok=True)
         must(run("systemctl", "daemon-reload"), "systemd")
+        # A backup that was being made failed with the restart of the server; its unit is gone.
+        must(run("systemctl", "reset-failed", "hostwright-recovery-*.service"), "systemd")
 
 
 def replace(path: Path, text: str) -> None:

@@ -87,6 +87,10 @@ def test_declaration_has_all_that_is_declared() -> None:
     for line in ("repo1-path=/srv/repo", "repo1-retention-full=5", "archive-push-queue-max=7GB", "[x]"):
         assert f"{line}\n" in config
     assert "OnCalendar=Sat *-*-* 03:15:00\n" in files["/etc/systemd/system/hostwright-recovery-full.timer"]
+    assert (
+        "PartOf=hostwright-recovery-full.timer\n"
+        in files["/etc/systemd/system/hostwright-recovery-full.service"]
+    )
     assert "--stanza=x --type=incr " in files["/etc/systemd/system/hostwright-recovery-incremental.service"]
 
 
@@ -126,11 +130,11 @@ def test_window_begins_with_the_oldest_whole_backup() -> None:
 
 def test_stanza_of_another_cluster_is_refused() -> None:
     of = [{"system-id": 7, "version": "15"}]
-    assert HOST.stanza_word([], 7, "15") == "stanza-create"
-    assert HOST.stanza_word(of, 7, "15") is None
-    assert HOST.stanza_word(of, 8, "17") == "stanza-upgrade"
-    with pytest.raises(HOST.RefusedError, match="another cluster"):
-        HOST.stanza_word(of, 8, "15")
+    assert not HOST.has_stanza([], 7, "15")
+    assert HOST.has_stanza(of, 7, "15")
+    for system, version in ((8, "15"), (8, "17")):
+        with pytest.raises(HOST.RefusedError, match="another cluster"):
+            HOST.has_stanza(of, system, version)
 
 
 def test_missing_segments() -> None:
