@@ -93,8 +93,8 @@ def has_stanza(databases: list[dict[str, Any]], system: int, version: str) -> bo
     if (int(last["system-id"]), last["version"]) != (system, version):
         raise RefusedError(
             f"the repository has backups of another cluster under this name (PostgreSQL {last['version']}, "
-            f"system {last['system-id']}; this one is {version}, {system}). Declare another 'stanza' or "
-            "'repository', after an upgrade of PostgreSQL too; nothing of it was changed"
+            f"system {last['system-id']}; this one is {version}, {system}). Switch it off, then on "
+            "again with another 'stanza', after an upgrade of PostgreSQL too; nothing of it was changed"
         )
     return True
 

