@@ -41,9 +41,11 @@ def psql(sql, database="postgres", variables=None, env=None):
 
 
 def clean(said):
-    """Return the last words of a client without its own name before each."""
+    """Return what a client says is wrong, or its last words, without its own name before each."""
     lines = [re.sub(r"^(psql|pg_restore)(:<stdin>:\d+)?: ", "", line) for line in said.strip().splitlines()]
-    return "\n".join(lines[-8:])
+    # The statement that failed follows, and may be long.
+    wrong = next((place for place, line in enumerate(lines) if re.match(r"error: |ERROR: ", line)), None)
+    return "\n".join(lines[-8:] if wrong is None else lines[wrong : wrong + 8])
 
 
 def conninfo(database):

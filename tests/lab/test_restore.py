@@ -225,7 +225,7 @@ for number, path in enumerate({paths!r}):
     arrived = upload.place("rec_io-restore", restore.digest(Path(path)))
     if {load!r}:
         restore.loaded(
-            "rec_io", name="load " + Path(path).name, database="rec_io_db", role="rec_io_user",
+            "rec_io", name="load " + Path(path).name, database="rec_io_db", role="rec_io_db_owner",
             stamp="20260101t0000%02dz" % number, source={{"upload": arrived}},
             snapshot=lambda: "/var/lib/hostwright/snapshots/formats", stop=[],
         )
@@ -244,7 +244,7 @@ def test_every_format_from_elsewhere(deployed: Deployed, tmp_path: Path) -> None
         assert sql(host, "select count(*) from schema_migrations", name) == rows
         # As the live one's owner has it, whoever had it where it comes from.
         found = "select string_agg(distinct pg_get_userbyid(relowner), ',') from pg_class"
-        assert sql(host, f"{found} where relnamespace = 'public'::regnamespace", name) == "rec_io_user"
+        assert sql(host, f"{found} where relnamespace = 'public'::regnamespace", name) == "rec_io_db_owner"
         sql(host, f"drop database {name}", "postgres")
     # Each of them cut in the middle, and what is none.
     bad = [tmp_path / f"cut-{path.name}" for path in good]
@@ -295,7 +295,7 @@ def test_an_older_backup_gets_the_migrations_that_it_lacks(deployed: Deployed) -
     assert sql(host, "select max(name) from schema_migrations") == last
     assert (
         sql(host, f"select pg_get_userbyid(relowner) from pg_class where relname = '{table}'")
-        == "rec_io_user"
+        == "rec_io_db_owner"
     )
     assert shell(host, "cat /etc/postgresql/*/main/pg_hba.conf") == hba
     shell(host, f"rm -r /var/backups/rec_io/{older}")
