@@ -101,7 +101,13 @@ select format('alter default privileges for role %I %s grant %s on %s to %s;', p
         when 'T' then 'types' else 'schemas' end,
     case grantee when 0 then 'public' else quote_ident(pg_get_userbyid(grantee)) end)
 from pg_default_acl left join pg_namespace n on n.oid = defaclnamespace, aclexplode(defaclacl)
-where grantee <> defaclrole and (nspname is null or nspname !~ '^pg_');
+where grantee <> defaclrole and (nspname is null or nspname !~ '^pg_')
+union all
+-- What everybody has by PostgreSQL's own default, and has not here.
+select format('alter default privileges for role %I revoke %s from public;', pg_get_userbyid(defaclrole),
+    case defaclobjtype when 'f' then 'execute on functions' else 'usage on types' end)
+from pg_default_acl where defaclnamespace = 0 and defaclobjtype in ('f', 'T')
+and not exists (select from aclexplode(defaclacl) where grantee = 0);
 """
 
 
