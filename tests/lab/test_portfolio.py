@@ -327,6 +327,7 @@ def test_a_drill_that_shows_a_difference_fails(
 
 
 def test_power_cut(deployed: Deployed) -> None:
+    deployed.run("-y")  # what the tests before have put back
     before = health(deployed.host)
     lab.kill(deployed.host.name)
     lab.boot(deployed.host.name)
