@@ -58,8 +58,9 @@ files = {str(path.relative_to(place)): hashlib.sha256(path.read_bytes()).hexdige
 def deployed(lab_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Deployed:
     """A host with a row that is backed up, and one that came later."""
     result = Deployed(lab_host, "root", copy(tmp_path_factory.mktemp("clone")))
-    sql(lab_host, "create table kept (id int primary key, at timestamptz not null default now());"
-        "alter table kept owner to rec_io_user; insert into kept values (1, '2026-01-31');"
+    sql(lab_host, "set role rec_io_db_owner;"
+        "create table kept (id int primary key, at timestamptz not null default now());"
+        "insert into kept values (1, '2026-01-31'); reset role;"
         "create role reader; grant connect on database rec_io_db to reader; grant select on kept to reader;"
         "alter database rec_io_db set work_mem = '6MB'")  # fmt: skip
     # The host's own first backup is newer than the one that is made here.
@@ -159,7 +160,10 @@ def test_a_backup_takes_the_place_of_the_database(deployed: Deployed) -> None:
                "has_table_privilege('reader', 'kept', 'select')") == "t|t"  # fmt: skip
     assert sql(host, "select count(*) from aclexplode((select datacl from pg_database where "
                "datname = 'rec_io_db')) where grantee = 0") == "0"  # fmt: skip
-    assert sql(host, "select pg_get_userbyid(relowner) from pg_class where relname = 'kept'") == "rec_io_user"
+    assert (
+        sql(host, "select pg_get_userbyid(relowner) from pg_class where relname = 'kept'")
+        == "rec_io_db_owner"
+    )
     assert sql(host, "select last_analyze is not null from pg_stat_user_tables where relname = 'kept'") == "t"
     gap = max(later - earlier for earlier, later in itertools.pairwise(answered))
     print(f"{host.image}: the page was away for {gap:.2f} s; {SWITCHED.findall(said)}")
