@@ -100,6 +100,12 @@ def _plain(path: Path, packed: bool) -> None:
         raise SourceError(f"{path} ends in the middle: it is only a part of a dump; copy it again")
 
 
+def _block_at(file: Any, offset: int) -> bytes:
+    file.seek(offset)
+    found: bytes = file.read(512)
+    return found
+
+
 def _tar(path: Path, app: str) -> Source:
     try:
         with tarfile.open(path) as archive:
@@ -108,6 +114,9 @@ def _tar(path: Path, app: str) -> Source:
             above = [name for name in members if name.split("/")[-1] == "backup.json"]
             file = archive.extractfile(members[above[0]]) if above else None
             backup = json.loads(file.read()) if file is not None else None
+            # tarfile takes half a header for the end.
+            if archive.fileobj is None or _block_at(archive.fileobj, archive.offset) != bytes(512):
+                raise EOFError("its end is missing")
     except (tarfile.TarError, EOFError, OSError, ValueError, struct.error) as error:
         raise SourceError(f"{path} is a damaged tar, or cut off: {error}; copy it again") from None
     if len(tops) != 1:

@@ -56,6 +56,10 @@ def unpack(path, target):
                     shutil.copyfileobj(source, file, 1 << 20)
                 if parts[-1] == "toc.dat":
                     found.append(os.path.dirname(place))
+            # tarfile takes half a header for the end.
+            archive.fileobj.seek(archive.offset)
+            if archive.fileobj.read(512) != bytes(512):
+                raise EOFError("its end is missing")
     except (tarfile.TarError, EOFError, OSError) as error:
         raise FailedError(f"the tar is damaged or cut off: {error}; copy it again") from None
     if len(found) != 1:

@@ -87,6 +87,14 @@ def test_archives_that_are_none_are_refused_here(tmp_path: Path) -> None:
     (tmp_path / "cut.tar").write_bytes(whole.read_bytes()[:20000])
     with pytest.raises(SourceError, match="damaged tar, or cut off"):
         inspected(tmp_path / "cut.tar")
+    # Right where another member would begin, or in the middle of its header, nothing else tells.
+    with tarfile.open(whole) as archive:
+        archive.getmembers()
+        end = archive.offset
+    for size in (end, end + 100):
+        (tmp_path / "cut.tar").write_bytes(whole.read_bytes()[:size])
+        with pytest.raises(SourceError, match="its end is missing"):
+            inspected(tmp_path / "cut.tar")
     (tmp_path / "tree" / "backup.json").write_text('{"app": "other"}')
     with pytest.raises(SourceError, match="backup of 'other', not of 'shop'; say --data app=other"):
         inspected(tmp_path / "tree")
