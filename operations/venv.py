@@ -61,7 +61,8 @@ def built(
 
     It counts only when its last file is written, and a half-built one is removed first. All of it
     belongs to root, with its bytecode made: services read it and never write it. Uses uv where the host
-    has it, else pip, with the host's own pip.conf; what was downloaded is kept in /var/cache/hostwright.
+    has it, else the pip that comes with the interpreter, and the host's own pip.conf; what was downloaded
+    is kept in /var/cache/hostwright. Neither pip nor setuptools is in it unless the requirements name it.
 
     + app_dir: the app's directory, such as "/opt/rec_io"
     + requirements: the text of requirements.txt

@@ -81,6 +81,8 @@ def test_venv_is_built_once_and_read_only(prepared: LabHost) -> None:
     assert shell(prepared, f"{inside}/bin/python -c 'import h11; print(h11.__version__)'") == "0.16.0"
     assert shell(prepared, f"find {inside} ! -type l '(' ! -user root -o -perm /022 ')'") == ""
     assert "h11/__pycache__" in shell(prepared, f"find {inside} -name '_connection*.pyc'")
+    # What was not asked for is not there: pip came from beside it.
+    assert ssh(prepared, f"{inside}/bin/python -c 'import pip'").returncode == 1
 
 
 def test_half_built_venv_is_built_anew(prepared: LabHost) -> None:
