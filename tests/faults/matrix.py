@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import lab
+from lab import lifecycle
 from tests.faults import cell, controller
 from tests.faults.machine import Machine, MatrixError
 from tests.faults.upgrade import HEALTH, NEW
+from tests.lab import templates
 
-# A host that is deployed to for the first time installs its packages.
+# With what an overloaded machine makes of it.
 FIRST_DEPLOY = 900
 
 # In a container systemd leaves the swap of fstab alone; a real host turns it on early at each boot.
@@ -52,7 +54,8 @@ def ready(name: str, image: str, copies: tuple[Path, Path], place: Path, saved: 
 
     Raises MatrixError where a run that nobody disturbs does not end well.
     """
-    lab.up(name, image=image)
+    with templates.disk("packages", image) as packages:
+        lifecycle.up(name, image=image, disk=packages)
     machine = Machine(name, saved, HEALTH)
     deploy(machine, copies[0], place / "release-1.log")
     machine.do("sh", "-c", SWAP_AT_BOOT)

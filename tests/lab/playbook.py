@@ -11,6 +11,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lab.state import KEY_EXCHANGE
 from tests.lab import warm
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
@@ -143,6 +144,7 @@ def ssh(
         [
             "ssh", "-F", "none", "-i", str(host.key), "-p", str(host.port), "-o", "BatchMode=yes",
             "-o", "IdentitiesOnly=yes", "-o", "ConnectTimeout=5", "-o", "LogLevel=ERROR",
+            "-o", f"KexAlgorithms={KEY_EXCHANGE}",
             "-o", "StrictHostKeyChecking=yes", "-o", f"UserKnownHostsFile={host.known_hosts}",
             f"{host.user}@{host.address}", command,
         ],

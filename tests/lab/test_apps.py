@@ -1,4 +1,4 @@
-"""Several apps on one host, and the documented command without -y on a bare one."""
+"""Several apps on one host, and the documented command without -y."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from tests.lab.playbook import PROJECT, LabHost, shell
 from tests.lab.project import STATUS, Deployed, copy
 
+TEMPLATE = "packages"
 SHOP_STATUS = STATUS.replace("rec_io", "shop")
 pytestmark = pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope="module")
 
@@ -23,7 +24,7 @@ def hashed(package: str) -> str:
 
 @pytest.fixture(scope="module")
 def deployed(lab_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Deployed:
-    """Deploy the example and a second app, without a database, to a bare host: by enter, not by -y."""
+    """Deploy the example and a second app, without a database: by enter, not by -y."""
     project = copy(tmp_path_factory.mktemp("clone"))
     shop = project / "shop"
     shop.mkdir()

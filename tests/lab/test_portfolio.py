@@ -18,6 +18,7 @@ import lab
 from tests.lab.playbook import PYINFRA, LabHost, fingerprint, shell, ssh
 from tests.lab.project import Deployed, copy
 
+TEMPLATE = "packages"
 GROUPS = {"bookworm": "portfolio", "trixie": "both"}
 APP = Path("examples") / "portfolio"
 FLAG = "/opt/portfolio_manager/shared/maintenance"
@@ -41,7 +42,7 @@ SYMBOLS = ("BTC", "ETH", "SOL")
 
 @pytest.fixture(scope="module")
 def deployed(lab_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Deployed:
-    """Deploy to a bare host of the group, and open positions."""
+    """Deploy to a host of the group, and open positions."""
     lab.up(lab_host.name, groups=(GROUPS[lab_host.image],))
     result = Deployed(lab_host, "root", copy(tmp_path_factory.mktemp("clone")))
     result.run("-y")
