@@ -20,8 +20,8 @@ from lab.run import run
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
-# OpenSSH's first choice, safe from quantum computers, takes 0.12 s of a core on each side, this one 0.01 s; what
-# travels here does not leave the machine.
+# OpenSSH's first choice, safe from quantum computers, takes 0.12 s of a core on each side, this one 0.01 s;
+# what travels here does not leave the machine.
 KEY_EXCHANGE = "curve25519-sha256"
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.lab import warm
+
 PROJECT = Path(__file__).resolve().parents[2]
-PYINFRA = Path(sys.executable).with_name("pyinfra")
 # Nothing listens there (RFC 5737): a run that went on to connect would say so.
 HOST = "('app-1', {'ssh_hostname': '192.0.2.255', 'ssh_port': 9, 'ssh_user': 'ops', '_sudo': True})"
 
@@ -48,12 +47,8 @@ def project(tmp_path: Path) -> Path:
 
 def run(project: Path, *arguments: str, cwd: Path | None = None, **environ: str) -> tuple[int, str]:
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(project), "HOME": str(project), **environ}
-    done = subprocess.run(
-        [str(PYINFRA), *arguments],
-        cwd=cwd or project, env=env, capture_output=True, text=True, timeout=60, check=False,
-        stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-    return done.returncode, " ".join((done.stdout + done.stderr).split())
+    code, out, error = warm.run([*arguments], cwd=cwd or project, env=env, timeout=60)
+    return code, " ".join((out + error).split())
 
 
 def refused(project: Path, *arguments: str, cwd: Path | None = None, **environ: str) -> str:
