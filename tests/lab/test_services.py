@@ -11,11 +11,12 @@ import artefact
 from operations.supervisor import Program, program_text
 from tests.lab import playbook
 from tests.lab.lines import LOGS, ROOT, SERVICES, deploy, pids, prepare, supervisor_pid
-from tests.lab.playbook import LabHost, run, shell, ssh
+from tests.lab.playbook import PROJECT, LabHost, run, shell, ssh
 
 # Both images have the same supervisor, and the whole deploy runs on both.
 pytestmark = pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope="module")
 TEMPLATE = "packages"
+CHECK = PROJECT / "files" / "host" / "logrotate-check.sh"
 
 
 @pytest.fixture(scope="module")
@@ -222,6 +223,30 @@ def test_bad_logrotate_configuration_never_counts(prepared: LabHost, archive: tu
         shell(prepared, "cat /etc/logrotate.d/lines; ls -A /etc/logrotate.d | grep dpkg-new || true")
         == before
     )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "mode", "says"),
+    [
+        ("daily", "daily", "644", ""),
+        ("daily", "dayly", "644", "error:"),
+        ("rotate 7", "rotate x", "644", "error:"),
+        ("daily", "daily", "666", "writable by group or others"),
+    ],
+)
+def test_check_of_a_logrotate_configuration(
+    prepared: LabHost, old: str, new: str, mode: str, says: str
+) -> None:
+    """By the program that has logrotate read it before it counts."""
+    text = shell(prepared, "cat /etc/logrotate.d/lines")
+    assert f"    {old}\n" in text
+    shell(
+        prepared,
+        f"cat >/root/lines; chmod {mode} /root/lines",
+        stdin=text.replace(f"    {old}\n", f"    {new}\n"),
+    )
+    done = ssh(prepared, "FILE=/root/lines sh -s", stdin=CHECK.read_text())
+    assert (done.returncode, says in done.stderr) == (int(bool(says)), True), done.stderr
 
 
 def test_env_file_that_was_cut_off_from_its_restart(prepared: LabHost, archive: tuple[str, str]) -> None:
