@@ -31,7 +31,7 @@ test: check lab ## everything
 faults: lab ## break an upgrade at every boundary in four ways; writes docs/faults.md (an hour or more)
 	@scripts/faults
 
-backup-cuts: lab ## cut off 20 backups under write load; writes docs/backup-cuts.md (10 minutes)
+backup-cuts: lab ## cut off 20 backups on each image, under write load; writes docs/backup-cuts.md (10 minutes)
 	@scripts/backup-cuts
 
 bench-database: lab ## backup and restore of 1.5 GB against bare pg_dump and pg_restore (10 minutes)

@@ -107,11 +107,11 @@ class Cut:
     One way to cut a backup off.
 
     + how: "dump" and "program" (SIGKILL), "disk" (full all at once), "power"
-    + part: of the time that a whole backup takes
+    + part: of the time that a whole backup takes; None is the moment at which it gets its name, and counts
     """
 
     how: str
-    part: float
+    part: float | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Outcome:
     """What came of it: `new` where a backup is listed all the same, which must be proven then."""
 
     cut: Cut
-    seconds: float
+    seconds: float | None
     new: bool
     proven: bool
     acknowledged: int
@@ -135,16 +135,18 @@ class Outcome:
 def cut(host: LabHost, how: Cut, whole: float) -> Outcome:
     """Cut one backup off, and look at what is left; `whole` is how long one takes."""
     before = stamps(host)
-    time.sleep(max(0.0, 1.1 - whole * how.part))  # a second backup in the same second is refused
-    moment = whole * how.part
+    moment = None if how.part is None else round(whole * how.part, 2)
+    time.sleep(max(0.0, 1.1 - (moment or 0.0)))  # a second backup in the same second is refused
+    wait = NAMED if moment is None else f"sleep {moment}"
+    begin = f"last=$({NEWEST}); systemctl start --no-block {UNIT}; {wait}"
     if how.how == "power":
-        shell(host, f"systemctl start --no-block {UNIT}; sleep {moment:.2f}")
+        shell(host, begin, timeout=120)
         lifecycle.kill(host.name)
         lifecycle.boot(host.name)
         ssh(host, "systemctl is-system-running --wait", timeout=90)
         write(host)
     else:
-        shell(host, f"systemctl start --no-block {UNIT}; sleep {moment:.2f}; {KNIVES[how.how]}", timeout=120)
+        shell(host, f"{begin}; {KNIVES[how.how]}", timeout=120)
     ssh(host, f"while systemctl is-active {UNIT} | grep -q activating; do sleep 0.1; done", timeout=120)
     if how.how == "disk":
         shell(host, f"rm -f {ROOT}/filler")
@@ -157,6 +159,8 @@ def cut(host: LabHost, how: Cut, whole: float) -> Outcome:
     return Outcome(how, moment, bool(new), proven, acknowledged, missing, why)
 
 
+NEWEST = f"ls {ROOT} | grep ^2 | tail -n 1"
+NAMED = f'for try in $(seq 5000); do [ "$({NEWEST})" = "$last" ] || break; done'
 # pgrep sees the processes of the lab host alone.
 KNIVES = {
     "dump": "pids=$(pgrep -x pg_dump) && kill -9 $pids; true",
