@@ -27,6 +27,14 @@ from tests.lab.playbook import LabHost, shell, ssh
 from tests.lab.project import STATUS, Deployed, copy
 
 SECONDS_UNTIL_RUNNING = 90
+ASK = """
+import sys, urllib.request
+for page in sys.argv[1:]:
+    try:
+        urllib.request.urlopen(page, timeout=5)
+    except OSError as error:
+        print("no answer from", page, error)
+"""
 INSTALL = """
 from operations import packages
 packages.masked(unit="supervisor.service")
@@ -136,7 +144,7 @@ _BUILDERS = {"packages": _install, "deployed": _deploy}
 
 
 def settled(host: LabHost, kind: str) -> None:
-    """Wait until a host made from a template has booted, and every service of "deployed" is RUNNING."""
+    """Wait until a host made from a template has booted, and on "deployed" until every service answers."""
     # Its exit code says whether all units are well, which is for the tests to judge.
     ssh(host, "systemctl is-system-running --wait", timeout=SECONDS_UNTIL_RUNNING)
     if kind != "deployed":
@@ -144,11 +152,16 @@ def settled(host: LabHost, kind: str) -> None:
     # systemd leaves the fstab's swap alone where it finds itself in a container; a real host turns it on.
     # Each by its name: `swapon --all` leaves out what another host has on by the same name.
     shell(host, "awk '$3 == \"swap\" { print $1 }' /etc/fstab | xargs -r swapon")
-    expected = len(importlib.import_module("group_data.all").apps["rec_io"]["services"])
+    services = importlib.import_module("group_data.all").apps["rec_io"]["services"]
+    pages = [f"http://127.0.0.1:{one['port']}{one['health']}" for one in services.values() if "health" in one]
     end = time.monotonic() + SECONDS_UNTIL_RUNNING
-    while (said := ssh(host, STATUS).stdout).count(" RUNNING ") < expected:
+    while True:
+        said = ssh(host, f"{STATUS}; python3 - {' '.join(pages)}", stdin=ASK).stdout
+        # RUNNING is a process that has lived for a while: on a busy machine it may not listen yet.
+        if said.count(" RUNNING ") >= len(services) and "no answer" not in said:
+            return
         if time.monotonic() > end:
-            raise LabError(f"not all of {expected} services of {host.name} came up:\n{said}")
+            raise LabError(f"not all of {len(services)} services of {host.name} came up:\n{said}")
         time.sleep(0.3)
 
 
