@@ -6,6 +6,8 @@
 SHELL := /bin/sh
 PYTHON := .venv/bin/python
 DEMO := demo
+# Where it is set, each of some thousand runs would compile all that it imports: two thirds of its start.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-12s %s\n", $$1, $$2 }'

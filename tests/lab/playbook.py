@@ -8,6 +8,8 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,7 +75,7 @@ def _write(host: LabHost, deploy: str, directory: Path) -> dict[str, str]:
     """Write the files of one run, and return its environment."""
     (directory / "inventory.py").write_text(inventory(host), encoding="utf-8")
     (directory / "deploy.py").write_text(deploy, encoding="utf-8")
-    return {**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**os.environ, "PYTHONPATH": str(PROJECT)}
 
 
 def start(host: LabHost, deploy: str, *flags: str, directory: Path) -> subprocess.Popen[str]:
@@ -169,6 +171,19 @@ def shell(host: LabHost, command: str, *, stdin: str = "", timeout: float = 60) 
             f"on {host.name}: {command!r} exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         )
     return done.stdout.removesuffix("\n")
+
+
+def eventually(true: Callable[[], bool], *, seconds: float = 20) -> None:
+    """
+    Wait until something is true; AssertionError where it is not in time.
+
+    + true: asked again and again
+    + seconds: how long, default 20
+    """
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, f"still not so after {seconds} s"
+        time.sleep(0.02)
 
 
 def fingerprint(host: LabHost, *places: str) -> dict[str, str]:

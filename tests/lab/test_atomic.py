@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.lab.playbook import LabHost, fingerprint, run, shell, ssh
 
-# One image tells all of it; the whole deploy, on both, would tell where another one differs.
-pytestmark = pytest.mark.parametrize("lab_host", ["trixie"], indirect=True, scope="module")
 DEPLOY = """
 from operations import atomic
 atomic.file(name="Write it", path="/etc/hostwright-test.conf", content={content!r}, mode="0640", group="adm",

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import paramiko
@@ -17,6 +17,7 @@ import pytest
 import lab
 from lab import cgroups, lifecycle, machine, network, places, registry, removal, state
 from lab.run import tail
+from tests.lab.playbook import eventually
 
 WEB = "hwlab-self-web"
 OTHER = "hwlab-self-other"
@@ -71,13 +72,6 @@ def said(host: lab.Host, words: str, *, user: str = "root") -> str:
     done = subprocess.run(host.ssh(words, user=user), capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
-
-
-def eventually(true: Callable[[], bool], *, seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, f"still not so after {seconds} s"
-        time.sleep(0.02)
 
 
 def boot_of(host: lab.Host) -> str:

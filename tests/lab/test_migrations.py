@@ -12,8 +12,6 @@ from tests.lab import playbook
 from tests.lab.playbook import LabHost, run, shell
 
 UNIT = "hostwright-migrate-shop.service"
-# One image tells all of it; the whole deploy, on both, would tell where another one differs.
-pytestmark = pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope="module")
 DEPLOY = """
 from operations import migrations
 migrations.applied(name="migrate", app_dir="/opt/shop", release={release!r}, user="nobody", wait={wait},

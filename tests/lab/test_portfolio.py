@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import lab
-from tests.lab.playbook import PYINFRA, LabHost, fingerprint, shell, ssh
+from tests.lab.playbook import PYINFRA, LabHost, eventually, fingerprint, shell, ssh
 from tests.lab.project import Deployed, copy
 
 TEMPLATE = "packages"
@@ -23,6 +23,10 @@ GROUPS = {"bookworm": "portfolio", "trixie": "both"}
 APP = Path("examples") / "portfolio"
 FLAG = "/opt/portfolio_manager/shared/maintenance"
 COUNT = "SELECT count(*) FROM portfolio_positions WHERE closed_at IS NULL"
+# How many hold the rows that a signal waits for.
+HELD = """
+SELECT count(*) FROM pg_locks WHERE relation = 'portfolio_state'::regclass AND mode = 'RowShareLock'
+"""
 RECOVERED = re.compile(r"Recovery successful: loaded (\d+) positions in (\d+)ms")
 # Asks on the host itself, with what every host has.
 ASK = """
@@ -30,19 +34,10 @@ import json, sys, urllib.error, urllib.request
 path, body = sys.argv[1], sys.argv[2].encode() or None
 try:
     request = urllib.request.Request("http://127.0.0.1:5100" + path, data=body)
-    reply = urllib.request.urlopen(request, timeout=40)
+    reply = urllib.request.urlopen(request, timeout=300)
 except urllib.error.HTTPError as error:
     reply = error
 print(json.dumps([reply.status, json.loads(reply.read())]))
-"""
-# From when the next release is unpacked, which is shortly before the drain whatever came before took.
-IN_FLIGHT = """
-cd /opt/portfolio_manager/releases && before=$(ls) && cat >/run/ask.py
-for _ in $(seq 600); do [ "$(ls)" = "$before" ] || break; sleep 0.1; done
-runuser -u postgres -- psql -qd portfolio_manager >/dev/null \
-    -c 'BEGIN; SELECT * FROM portfolio_state FOR UPDATE; SELECT pg_sleep(18)' &
-sleep 0.5
-python3 /run/ask.py /signal 'BODY'
 """
 # What hostwright itself decides, alike on every image, is looked at on one.
 ON_ONE = pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope="module")
@@ -54,6 +49,10 @@ def deployed(lab_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Dep
     """Deploy to a host of the group, and open positions."""
     lab.up(lab_host.name, groups=(GROUPS[lab_host.image],))
     result = Deployed(lab_host, "root", copy(tmp_path_factory.mktemp("clone")))
+    # So that a signal can be held in flight for as long as a deploy takes.
+    store = result.project / APP / "portfolio_manager" / "store.py"
+    assert "STATEMENT_SECONDS = 20\n" in store.read_text()
+    store.write_text(store.read_text().replace("STATEMENT_SECONDS = 20\n", "STATEMENT_SECONDS = 300\n"))
     result.run("-y")
     for symbol in SYMBOLS:
         assert signal(lab_host, "open", symbol)[0] == 200
@@ -231,25 +230,39 @@ def test_a_signal_in_flight_is_waited_for_and_then_nothing_was_stopped(
     declared.write_text(text.replace('"seconds": 30,', '"seconds": 4,'))
     changed_code.write_text(changed_code.read_text() + "\n# Yet another.\n")
     was, release = pid(deployed.host), shell(deployed.host, "readlink /opt/portfolio_manager/current")
+    ssh_to = lab.find(deployed.host.name).ssh
+    as_postgres = "cd / && runuser -u postgres -- psql -qd portfolio_manager"
     body = json.dumps({"action": "open", "symbol": "LATE", "quantity": 1, "price": 1})
-    late = lab.find(deployed.host.name).ssh(IN_FLIGHT.replace("BODY", body))
-    asker = subprocess.Popen(late, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert asker.stdin is not None
-    asker.stdin.write(ASK)
-    asker.stdin.close()
-    try:
-        code, said = verb(deployed, "deploy.py")
-    finally:
-        declared.write_text(text)
+    with (
+        subprocess.Popen(
+            ssh_to(as_postgres), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        ) as holder,
+        subprocess.Popen(
+            ssh_to(f"python3 - /signal '{body}'"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as late,
+    ):
+        assert holder.stdin is not None
+        assert late.stdin is not None
+        assert late.stdout is not None
+        try:
+            holder.stdin.write("BEGIN; SELECT * FROM portfolio_state FOR UPDATE;\n")
+            holder.stdin.flush()
+            eventually(lambda: psql(deployed.host, HELD) == "1")
+            late.stdin.write(ASK)
+            late.stdin.close()
+            eventually(lambda: ask(deployed.host, "/health")[1]["in_flight"] == 1)
+            code, said = verb(deployed, "deploy.py")
+        finally:
+            declared.write_text(text)
+            holder.stdin.close()  # which ends its transaction
+        answered = json.loads(late.stdout.read())
     assert code == 1, said
     assert "in_flight" in said
     assert "nothing was stopped" in said
     assert pid(deployed.host) == was
     assert shell(deployed.host, "readlink /opt/portfolio_manager/current") == release
     assert ssh(deployed.host, f"test -e {FLAG}").returncode == 1
-    assert asker.stdout is not None
-    assert json.loads(asker.stdout.read())[0] == 200
-    asker.wait(10)
+    assert answered[0] == 200
     assert signal(deployed.host, "close", "LATE", price=1)[0] == 200
 
 

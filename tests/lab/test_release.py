@@ -13,8 +13,6 @@ import artefact
 from tests.lab import playbook
 from tests.lab.playbook import LabHost, run, shell, ssh
 
-# One image tells all of it; the whole deploy, on both, would tell where another one differs.
-pytestmark = pytest.mark.parametrize("lab_host", ["trixie"], indirect=True, scope="module")
 TEMPLATE = "packages"
 APP = "/opt/shop"
 # One small wheel, and a hash of it.

@@ -13,8 +13,6 @@ from tests.lab import playbook
 from tests.lab.lines import LOGS, ROOT, SERVICES, deploy, pids, prepare, supervisor_pid
 from tests.lab.playbook import PROJECT, LabHost, run, shell, ssh
 
-# Both images have the same supervisor, and the whole deploy runs on both.
-pytestmark = pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope="module")
 TEMPLATE = "packages"
 CHECK = PROJECT / "files" / "host" / "logrotate-check.sh"
 

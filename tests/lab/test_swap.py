@@ -7,8 +7,6 @@ import pytest
 from facts.script import HOST_PROGRAMS
 from tests.lab.playbook import LabHost, fingerprint, run, shell, ssh
 
-# One image tells all of it; the whole deploy, on both, would tell where another one differs.
-pytestmark = pytest.mark.parametrize("lab_host", ["trixie"], indirect=True, scope="module")
 PATH = "/swapfile"
 FSTAB = "# kept as it is\nUUID=0  /data\text4   noauto,nofail 0 2\n"
 LINE = f"{PATH} none swap sw 0 0"

@@ -10,8 +10,6 @@ import pytest
 
 from tests.lab.playbook import LabHost, fingerprint, run, shell, ssh, start
 
-# One image tells all of it; the whole deploy, on both, would tell where another one differs.
-pytestmark = pytest.mark.parametrize("lab_host", ["trixie"], indirect=True, scope="module")
 TEMPLATE = "packages"
 DEPLOY = """
 from operations import packages, ufw

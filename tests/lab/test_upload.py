@@ -13,7 +13,6 @@ import artefact
 from tests.lab import playbook
 from tests.lab.playbook import LabHost, run, shell, ssh
 
-pytestmark = pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope="module")
 UPLOADED = "/var/lib/hostwright-upload/big"
 
 
