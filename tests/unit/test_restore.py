@@ -260,3 +260,32 @@ def test_settings() -> None:
     for wrong in ("DELETE FROM orders", "SELECT true; DROP TABLE orders"):
         with pytest.raises(SettingsError, match="wipe_when"):
             declared(wipe_when=wrong)
+
+
+STANDING_IN = """
+import os
+class Done:
+    returncode, stderr = 0, ""
+    def __init__(self, said): self.stdout = said
+asked = []
+os.environ["CLUSTER_BIN"] = "/nowhere"
+subprocess.run = lambda words, input, **_: asked.append(input) or Done(sys.argv[1])
+"""
+
+
+def test_rows_are_counted_as_a_backup_counts_them() -> None:
+    """A table that others inherit from has its own rows only in backup.json, and as many here."""
+    said = host_python("restore_common.py", STANDING_IN + "print(count('shop'), asked)", "public.a\t3\n")
+    assert said.stdout.startswith("{'public.a': 3}"), said.stderr
+    assert "count(*) from only %I.%I" in said.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [("t\n", "(True, 't')"), ("f\n", "(False, 'f')"), ("", "(False, '')"), ("f\nt\n", "more than one value"),
+     ("t\tf\n", "more than one value")],
+)  # fmt: skip
+def test_only_one_true_value_lets_an_app_be_emptied(given: str, says: str) -> None:
+    said = host_python("restore_common.py", STANDING_IN + "print(holds('select 1', 'shop', 'shop'))", given)
+    assert says in said.stdout, said.stderr
+    assert said.stdout.startswith("(True") == (given == "t\n")
