@@ -289,3 +289,24 @@ def test_only_one_true_value_lets_an_app_be_emptied(given: str, says: str) -> No
     said = host_python("restore_common.py", STANDING_IN + "print(holds('select 1', 'shop', 'shop'))", given)
     assert says in said.stdout, said.stderr
     assert said.stdout.startswith("(True") == (given == "t\n")
+
+
+def test_root_follows_no_link_beside_pg_hba(tmp_path: Path) -> None:
+    """The directory belongs to postgres, who must not have root write or give away another file."""
+    other = tmp_path / "shadow"
+    other.write_text("precious")
+    (tmp_path / "pg_hba.conf").write_text("local all all peer\n")
+    (tmp_path / "pg_hba.conf.restore").symlink_to(other)
+    body = (
+        "text, found = read(sys.argv[1]); replace(sys.argv[1], text + 'more\\n', found)\n"
+        "os.rename(sys.argv[1], sys.argv[1] + '.was'); os.symlink(sys.argv[2], sys.argv[1])\n"
+        "try:\n    print(read(sys.argv[1])[0])\nexcept OSError as error:\n    print('refused', error)"
+    )
+    program = f"__name__ = 'part'\n{text('restore-hba.py')}\nimport sys\n{body}"
+    said = subprocess.run(
+        [sys.executable, "-I", "-c", program, str(tmp_path / "pg_hba.conf"), str(other)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert said.stdout.startswith("refused")
+    assert other.read_text() == "precious"
+    assert (tmp_path / "pg_hba.conf.was").read_text() == "local all all peer\nmore\n"
