@@ -29,6 +29,7 @@ from backup_session import ABOUT, TABLES, Session, count
 
 POLL = 0.1
 JOBS = 2
+BEGIN = "begin isolation level repeatable read read only;"
 # Two jobs and the lightest compression: 19 s for 1.6 GB on two cores, where the default takes 109 s.
 LIGHT = ("-Fd", f"-j{JOBS}", "-Z1")
 
@@ -66,8 +67,7 @@ class Backup:
             raise FailedError(f"{self.root}/{self.stamp} is there already; wait a second and begin again")
         session = Session(self.server, self.config["database"])
         try:
-            session.tell("begin isolation level repeatable read read only;")
-            snapshot = session.ask("select pg_export_snapshot();")
+            snapshot = session.ask(f"{BEGIN} {self.locks()} select pg_export_snapshot();")
             about = json.loads(session.ask(ABOUT))
             wanted = self.expected(about)
             need(self.root, wanted, f"a backup of database {self.config['database']}")
@@ -80,6 +80,15 @@ class Backup:
 
     # --- the dump
 
+    def locks(self):
+        """
+        Return the statements that lock each table as pg_dump will, before there is a snapshot.
+
+        To a snapshot that is older than a table's rewriting (ALTER COLUMN TYPE) the table is empty: count and
+        dump would agree on no rows.
+        """
+        return lock_tables(json.loads(self.server.query(self.config["database"], TABLES)))
+
     def dumped(self, session, snapshot, about, wanted):
         """Dump, count and read back at the same time, and compare the three."""
         work = f"{self.aside}/work"
@@ -88,10 +97,8 @@ class Backup:
         rows = json.loads(session.ask(TABLES))
         tables = {f"{schema}.{name}": (schema, name) for schema, name, _ in rows}
         quoted = {f"{schema}.{name}": text for schema, name, text in rows}
-        # Locked as pg_dump is about to lock them: nobody may empty one between its count and its dump.
-        for first in range(0, len(rows), 100):
-            names = ", ".join(f"only {text}" for _, _, text in rows[first : first + 100])
-            session.tell(f"lock table {names} in access share mode;")
+        # What was made since the others were locked.
+        session.tell(lock_tables(rows))
         handle = os.open(work, os.O_RDONLY | os.O_DIRECTORY)
         reader = Reader(f"{work}/dump", written=False)
         dump = self.server.start(
@@ -205,6 +212,13 @@ class Backup:
         os.rename(self.aside, f"{self.root}/{self.stamp}")
         sync(self.root)
         return made
+
+
+def lock_tables(rows):
+    """Return statements that lock tables of TABLES; LOCK itself takes no snapshot."""
+    names = [f"only {text}" for _, _, text in rows]
+    some = (", ".join(names[first : first + 100]) for first in range(0, len(names), 100))
+    return " ".join(f"lock table {few} in access share mode;" for few in some)
 
 
 def owner_postgres():

@@ -282,3 +282,39 @@ def test_program_stands_alone() -> None:
         assert "from backup_" not in text(program)
         load(program)
     assert sys.version_info >= (3, 10)
+
+
+def test_tables_are_locked_before_the_snapshot_is_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """To an older snapshot, a table that a migration rewrites meanwhile has no rows, and its dump none either."""
+    asked: list[str] = []
+
+    class Session:
+        def __init__(self, *_: object) -> None: ...
+
+        def ask(self, sql: str) -> str:
+            asked.append(sql)
+            raise host.FailedError("seen enough")
+
+        tell = ask
+
+        def close(self) -> None: ...
+
+    def query(database: str, sql: str) -> str:
+        assert (database, sql) == ("shop", host.TABLES)
+        return '[["public", "A b", "public.\\"A b\\""], ["public", "c", "public.c"]]'
+
+    monkeypatch.setitem(host.__dict__, "Session", Session)
+    monkeypatch.setitem(host.__dict__, "Server", lambda _: SimpleNamespace(query=query))
+    backup = host.Backup({"cluster": None, "root": str(tmp_path), "database": "shop"})
+    with pytest.raises(host.FailedError, match="seen enough"):
+        backup.make()
+    assert len(asked) == 1
+    assert (
+        asked[0].split(";")[1].split()
+        == 'lock table only public."A b", only public.c in access share mode'.split()
+    )
+    assert asked[0].endswith("select pg_export_snapshot();")
+    # Nothing before the lock may take the snapshot already.
+    assert asked[0].startswith("begin isolation level repeatable read read only; lock table")
