@@ -4,6 +4,7 @@ Put a backup in the place of an app's database, named explicitly, or a dump from
     pyinfra inventories/staging.py restore.py --data app=rec_io --data from=20261125T220000Z
     pyinfra inventories/staging.py restore.py --data app=rec_io --data from=newest
     pyinfra inventories/staging.py restore.py --data app=rec_io --data from=/home/me/rec_io.dump
+    pyinfra inventories/staging.py restore.py --data app=rec_io --data from=COPY.tar.age --data identity=KEY
     pyinfra inventories/staging.py restore.py --data app=rec_io --data prune=NAME
 
 It is filled beside the live one, compared, and only then put in its place, on trial like any change: where a

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from operations.restore_encrypted import EncryptedError, decrypted, is_encrypted
+
 BLOCK = 1 << 20
 TAIL = 8192
 
@@ -34,13 +36,14 @@ class Source:
     backup: dict[str, Any] | None = None
 
 
-def inspect(given: Path, *, app: str, place: Path) -> Source:
+def inspect(given: Path, *, app: str, place: Path, identity: Path | None = None) -> Source:
     """
     Read enough of a dump to refuse what is none, or only a part of one.
 
     + given: file or directory
     + app: name of the app that it is for
-    + place: directory for a tar of a directory
+    + place: directory for a tar of a directory, and for what was decrypted
+    + identity: file with the private key of an encrypted copy, default none
 
     Raises SourceError.
 
@@ -56,6 +59,11 @@ def inspect(given: Path, *, app: str, place: Path) -> Source:
         head = file.read(512)
     if not head:
         raise SourceError(f"{given} is empty; copy it again")
+    if is_encrypted(head):
+        try:
+            return inspect(decrypted(given, identity=identity, place=place), app=app, place=place)
+        except EncryptedError as problem:
+            raise SourceError(str(problem)) from None
     packed = head[:2] == b"\x1f\x8b"
     if packed:
         head = _gzip_head(given)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import calendar
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -27,6 +28,8 @@ from tasks.rollback import chosen
 
 # Rows of a table are only estimated for the question; more tables than these say nothing to anybody.
 SHOWN = 12
+STAMP = re.compile(r"\d{8}T\d{6}Z")
+ENDINGS = (".sql", ".gz", ".dump", ".tar", ".age")
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,9 @@ def wanted(host: Host, settings: Settings) -> Wanted:
     sent: Path | None = None
     if local is not None:
         try:
-            found = restore_source.inspect(local, app=app.key, place=_place())
+            key = host.data.get("identity")
+            identity = None if key is None else Path(str(key))
+            found = restore_source.inspect(local, app=app.key, place=_place(), identity=identity)
         except restore_source.SourceError as problem:
             raise trial.TrialError(f"{problem}; nothing was touched") from None
         backup, sent = found.backup, found.path
@@ -165,7 +170,10 @@ def _place() -> Path:
 
 
 def _is_path(given: str) -> bool:
-    return "/" in given or given.endswith((".sql", ".gz", ".dump", ".tar")) or Path(given).exists()
+    """Return whether something on this machine is meant; a stamp is the host's, whatever is here."""
+    if given == "newest" or STAMP.fullmatch(given):
+        return False
+    return "/" in given or given.endswith(ENDINGS) or Path(given).exists()
 
 
 def _check(

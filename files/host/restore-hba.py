@@ -17,7 +17,7 @@ def quoted(name):
 
 
 def read(path):
-    """Return what a file says and whose it is; the directory is postgres's, and root follows no link there."""
+    """Return what a file says and whose it is; root follows no link in postgres's directory."""
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), encoding="utf-8") as file:
         return file.read(), os.fstat(file.fileno())
 

@@ -28,7 +28,10 @@ def choose(app, wanted):
         return f"{BACKUPS}/{app}/{wanted}"
     if os.path.isdir(f"{BACKUPS}/{app}/{wanted}") and STAMP.fullmatch(wanted):
         raise FailedError(f"backup {wanted} of {app} has no backup.json: it was never finished; {offer}")
-    raise FailedError(f"there is no backup {wanted!r} of {app} on this host; {offer}")
+    raise FailedError(
+        f"there is no backup {wanted!r} of {app} on this host (what has that name on your machine is "
+        f"./{wanted}); {offer}"
+    )
 
 
 def about(directory):
