@@ -17,16 +17,16 @@ from restore_common import (
     count,
     environment,
     live,
-    megabytes,
     tool,
     write,
 )
 from restore_database import create, extensions
 from restore_files import about
+from restore_room import room, watched
 from restore_sql import Plain
 from restore_upload import contents, located
 
-# Of 1.6 GB in 576 MB of files. Too little is found out by the server itself, while nothing is touched yet.
+# Of 1.6 GB in 576 MB of files; a backup of ours says how large the database was.
 UNPACKED = 4
 
 
@@ -38,14 +38,14 @@ class Source:
         if "path" in given:
             found = about(given["path"])
             self.kind, self.path, self.own = "directory", given["path"] + "/dump", True
-            self.tables, self.size = found["tables"], found.get("bytes") or 0
+            self.tables, self.size = found["tables"], size_of(found)
         elif "upload" in given:
             found = located(given["upload"])
             self.kind, self.path = found["kind"], found["path"]
             if found["backup"]:
                 self.tables, self.size, self.own = (
                     found["backup"]["tables"],
-                    found["backup"].get("bytes") or 0,
+                    size_of(found["backup"]),
                     True,
                 )
             elif self.kind == "sql":
@@ -54,20 +54,15 @@ class Source:
             self.size = max(self.size, UNPACKED * weight(self.path))
 
 
+def size_of(about):
+    """Return how large the database was that a backup.json is about."""
+    return about.get("database_bytes") or about.get("bytes") or 0
+
+
 def weight(path):
     if os.path.isfile(path):
         return os.path.getsize(path)
     return sum(os.path.getsize(f"{where}/{name}") for where, _, names in os.walk(path) for name in names)
-
-
-def room(size):
-    found = os.statvfs(os.environ["CLUSTER_DATA"])
-    free, needed = found.f_bavail * found.f_frsize, size + size // 10 + (64 << 20)
-    if free < needed:
-        raise FailedError(
-            f"{os.environ['CLUSTER_DATA']} has {megabytes(free)} free, and the restored database may need "
-            f"{megabytes(needed)} beside the live one; make room, or drop one that was kept: see history.py"
-        )
 
 
 def session():
@@ -176,7 +171,8 @@ def load(spec):
     write(path, json.dumps(note))
     if not source.own:
         extensions(spec["database"], spec["fresh"])
-    fill(source, spec)
+    with watched(spec["fresh"]):
+        fill(source, spec)
     if source.own:
         extensions(spec["database"], spec["fresh"])
     filled = time.monotonic()

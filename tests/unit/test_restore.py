@@ -383,3 +383,70 @@ def test_a_stamp_is_the_hosts_whatever_is_here(tmp_path: Path, monkeypatch: pyte
         (tmp_path / name).mkdir()
     assert [task._is_path(one) for one in ("newest", "20261125T220000Z")] == [False, False]
     assert [task._is_path(one) for one in ("./20261125T220000Z", "x.tar.age", "other")] == [True, True, True]
+
+
+ROOM = """
+import os, types
+os.environ.update(CLUSTER_DATA="/data", CLUSTER_BIN="/nowhere")
+megabyte, ended = 1 << 20, []
+def disk(free): os.statvfs = lambda _: types.SimpleNamespace(f_bavail=free, f_frsize=megabyte)
+def psql(sql, database="postgres", variables=None, env=None):
+    ended.append(variables)
+    return [[str(1024 * megabyte)]]
+def tried(size):
+    try:
+        room(size * megabyte)
+        return "fits"
+    except FailedError as error:
+        return str(error)
+"""
+
+
+def test_room_for_the_rows_and_for_the_servers_log_of_them() -> None:
+    body = "disk(2300); print(tried(1000)); disk(2100); print(tried(1000)); disk(60); print(tried(0))"
+    said = host_python("restore_room.py", ROOM + body)
+    lines = said.stdout.splitlines()
+    assert lines[0] == "fits", said.stderr
+    assert all("make room" in one for one in lines[1:3])
+
+
+def test_filling_is_given_up_before_the_servers_disk_is_full() -> None:
+    body = """
+import time
+disk(1000)
+def stopped():
+    disk(10)
+    while not ended:
+        time.sleep(0.01)
+    raise FailedError("pg_restore stopped: terminating connection")
+try:
+    with watched("fresh"):
+        stopped()
+except FailedError as error:
+    print(ended[0], error)
+disk(1000)
+try:
+    with watched("fresh"):
+        raise FailedError("of its own")
+except FailedError as error:
+    print(error)
+"""
+    said = host_python("restore_room.py", ROOM + body)
+    first, second = said.stdout.splitlines()
+    assert first.startswith("{'name': 'fresh'} it needs more room"), said.stderr
+    assert second == "of its own"
+
+
+def test_a_backup_says_how_large_its_database_was(tmp_path: Path) -> None:
+    """However well it was compressed: the server's disk must not run full while it is filled."""
+    body = """
+print(size_of({"bytes": 10, "database_bytes": 5000}), size_of({"bytes": 10}))
+about = lambda _: {"tables": {}, "bytes": 10, "database_bytes": 5000}
+weight = lambda _: 10
+print(Source({"path": sys.argv[1]}).size)
+"""
+    program = f"__name__ = 'part'\n{text('restore-load.py')}\nimport sys\n{body}"
+    said = subprocess.run(
+        [sys.executable, "-I", "-c", program, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert said.stdout.split() == ["5000", "10", "5000"]
