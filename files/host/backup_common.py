@@ -123,6 +123,16 @@ def backups(config):
     return found
 
 
+def newest_of(found):
+    """
+    Return the newest of stamp → backup.json: not one of a time to come, made while the clock was wrong.
+
+    Where all of them are, the last: better than none.
+    """
+    now = stamp_of(time.time())
+    return found[max([one for one in found if one <= now] or found)]
+
+
 def is_whole(about):
     """Return whether a backup.json says all that it must."""
     kinds = {"stamp": str, "made": int, "bytes": int, "tables": dict, "files": dict}

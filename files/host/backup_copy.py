@@ -1,4 +1,5 @@
 # Bring a backup to another place: encrypted for keys whose other half is elsewhere, and looked at there.
+import contextlib
 import json
 import os
 import subprocess
@@ -27,12 +28,18 @@ def encrypt(config, made):
     words = [word for one in config["age_recipients"] for word in ("-r", one)]
     tar = subprocess.Popen(["tar", "-C", root, "-cf", "-", stamp], stdout=subprocess.PIPE)
     try:
-        run("age", *words, "-o", path, stdin=tar.stdout)
-    finally:
-        tar.stdout.close()
-        code = tar.wait()
-    if code != 0:
-        raise FailedError(f"tar ended with {code}; nothing was copied")
+        try:
+            run("age", *words, "-o", path, stdin=tar.stdout)
+        finally:
+            tar.stdout.close()
+            code = tar.wait()
+        if code != 0:
+            raise FailedError(f"tar ended with {code}; nothing was copied")
+    except (FailedError, OSError):
+        # As large as the backup, and on a disk that may just have run full.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        raise
     os.chmod(path, 0o600)
     sync(path)
     return path

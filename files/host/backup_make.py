@@ -14,6 +14,7 @@ from backup_common import (
     free,
     make_root,
     need,
+    newest_of,
     note,
     remove,
     say,
@@ -25,7 +26,7 @@ from backup_common import (
 )
 from backup_keep import kept
 from backup_read import Reader, digest_of, open_inside, table_members
-from backup_session import ABOUT, TABLES, Session, count
+from backup_session import ABOUT, TABLES, Session, count, lock_tables
 
 POLL = 0.1
 JOBS = 2
@@ -55,10 +56,11 @@ class Backup:
 
     def expected(self, about):
         """Return how many bytes it will have: as the one before, by the size of the database now and then."""
-        found = list(backups(self.config).values())
-        if found and found[-1].get("database_bytes"):
-            grown = about["database_bytes"] / found[-1]["database_bytes"]
-            return int(found[-1]["bytes"] * max(1.0, grown) * 1.2)
+        found = backups(self.config)
+        last = newest_of(found) if found else {}
+        if last.get("database_bytes"):
+            grown = about["database_bytes"] / last["database_bytes"]
+            return int(last["bytes"] * max(1.0, grown) * 1.2)
         return int(about["table_bytes"] * 1.1)
 
     def make(self):
@@ -212,13 +214,6 @@ class Backup:
         os.rename(self.aside, f"{self.root}/{self.stamp}")
         sync(self.root)
         return made
-
-
-def lock_tables(rows):
-    """Return statements that lock tables of TABLES; LOCK itself takes no snapshot."""
-    names = [f"only {text}" for _, _, text in rows]
-    some = (", ".join(names[first : first + 100]) for first in range(0, len(names), 100))
-    return " ".join(f"lock table {few} in access share mode;" for few in some)
 
 
 def owner_postgres():

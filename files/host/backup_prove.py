@@ -4,7 +4,7 @@ import re
 import subprocess
 import time
 
-from backup_common import FailedError, Server, backups, need, note, say, state
+from backup_common import FailedError, Server, backups, need, newest_of, note, say, stamp_of, state
 from backup_read import Reader, digest_of
 
 # pg_restore runs as postgres, the only one whom the server lets in, and has to read what is root's alone.
@@ -20,6 +20,12 @@ select format('create database %I template template0 encoding %L lc_collate %L l
     coalesce(min(datctype::text), 'C.UTF-8'))
 from pg_database where datname = :'like' \\gexec
 revoke all on database :"name" from public;
+"""
+# By the whole name: a schema's own may have a dot.
+COUNT = """
+select format('select count(*) from only %I.%I', nspname, relname)
+from pg_class c join pg_namespace n on n.oid = relnamespace
+where relkind = 'r' and nspname || '.' || relname = :'table' \\gexec
 """
 
 
@@ -87,11 +93,9 @@ def compare(server, name, tables):
     """Refuse a restored database whose tables have other rows than the backup says."""
     wrong = []
     for table, rows in sorted(tables.items()):
-        schema, _, relation = table.partition(".")
-        sql = 'select count(*) from only :"schema".:"relation";'
-        found = int(server.query(name, sql, schema=schema, relation=relation))
-        if found != rows:
-            wrong.append(f"{table} has {found} rows and had {rows}")
+        found = server.query(name, COUNT, table=table)
+        if found != str(rows):
+            wrong.append(f"{table} has {found or 'no'} rows and had {rows}")
     if wrong:
         raise FailedError(f"restored, {'; '.join(wrong[:5])}")
 
@@ -116,8 +120,8 @@ def prove(config):
         if not found:
             raise FailedError(f"{config['root']} has no backup to prove; make one: backup.py")
         stamp = (state(config).get("newest") or {}).get("stamp")
-        about = list(found.values())[-1]
-        if stamp is not None and stamp > about["stamp"]:
+        about = newest_of(found)
+        if stamp is not None and about["stamp"] < stamp <= stamp_of(began):
             raise FailedError(f"backup {stamp} was made, and is not there as a whole one any more")
         prove_one(config, server, about)
     except (FailedError, OSError) as error:

@@ -65,6 +65,13 @@ class Session:
         self.psql.communicate()
 
 
+def lock_tables(rows):
+    """Return statements that lock tables of TABLES; LOCK itself takes no snapshot."""
+    names = [f"only {text}" for _, _, text in rows]
+    some = (", ".join(names[first : first + 100]) for first in range(0, len(names), 100))
+    return " ".join(f"lock table {few} in access share mode;" for few in some)
+
+
 def count(session, quoted, ledger):
     """Return table → rows, and the names in the ledger of migrations, all in the snapshot of the dump."""
     session.tell("set local max_parallel_workers_per_gather = 0;")

@@ -3,6 +3,7 @@ import hashlib
 import json
 import os
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 from restore_common import FailedError
@@ -23,6 +24,11 @@ def choose(app, wanted):
     known = stamps(app)
     offer = f"there are: {', '.join(known[-10:])}" if known else f"there is none in {BACKUPS}/{app}"
     if wanted == "newest" and known:
+        if known[-1] > time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()):
+            raise FailedError(
+                f"which backup of {app} is the newest cannot be told: {known[-1]} is of a time to come, "
+                f"by a clock that was wrong then or is now; name one by its stamp; {offer}"
+            )
         return f"{BACKUPS}/{app}/{known[-1]}"
     if wanted in known:
         return f"{BACKUPS}/{app}/{wanted}"

@@ -314,3 +314,66 @@ def test_tables_are_locked_before_the_snapshot_is_taken(
     # Nothing before the lock may take the snapshot already.
     begin = "begin isolation level repeatable read read only; "
     assert asked == [f"{begin}{lock}select pg_export_snapshot();"]
+
+
+@pytest.mark.parametrize(
+    ("ages", "newest"), [((3, 2, 1), 1), ((3, 2, -900), 2), ((-900, -901), -901)], ids=["past", "one", "all"]
+)
+def test_the_newest_is_not_one_of_a_time_to_come(ages: tuple[int, ...], newest: int) -> None:
+    """A clock that was wrong once must not have the same old backup proven for years."""
+    made = {age: host.stamp_of(time.time() - age * DAY) for age in ages}
+    assert host.newest_of({made[age]: age for age in sorted(ages, reverse=True)}) == newest
+
+
+def test_a_proof_takes_the_newest_up_to_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    true, wrong = (host.stamp_of(time.time() + days * DAY) for days in (-1, 900))
+    for stamp in (true, wrong):
+        (tmp_path / stamp).mkdir()
+        (tmp_path / stamp / "backup.json").write_text(
+            f'{{"stamp": "{stamp}", "made": 1, "bytes": 1, "tables": {{}}, "files": {{}}}}'
+        )
+    proven: list[str] = []
+    monkeypatch.setitem(host.__dict__, "Server", lambda _: None)
+    monkeypatch.setitem(host.__dict__, "drop_left", lambda *_: None)
+    monkeypatch.setitem(host.__dict__, "prove_one", lambda _c, _s, about: proven.append(about["stamp"]))
+    config = {"app": "shop", "root": str(tmp_path), "cluster": None, "database": "shop"}
+    host.note(config, newest={"stamp": wrong})
+    host.prove(config)
+    assert proven == [true]
+
+
+def test_rows_are_compared_by_a_tables_whole_name() -> None:
+    asked: list[dict[str, str]] = []
+
+    def query(_name: str, sql: str, **given: str) -> str:
+        assert "from only %I.%I" in sql
+        assert "\\gexec" in sql
+        asked.append(given)
+        return {"a.b.c": "3", "public.d": "1"}.get(given["table"], "")
+
+    server = SimpleNamespace(query=query)
+    host.compare(server, "scratch", {"a.b.c": 3, "public.d": 1})
+    assert asked == [{"table": "a.b.c"}, {"table": "public.d"}]
+    with pytest.raises(host.FailedError, match=r"a\.b\.c has 3 rows and had 4; public\.gone has no rows"):
+        host.compare(server, "scratch", {"a.b.c": 4, "public.gone": 0})
+
+
+@pytest.mark.parametrize("broken", ["age", "tar"])
+def test_nothing_is_left_of_an_encryption_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    (tmp_path / "bin").mkdir()
+    for name in ("age", "tar"):
+        program = tmp_path / "bin" / name
+        code = int(name == broken)
+        body = f'echo x >"$4"; exit {code}' if name == "age" else f"exit {code}"
+        program.write_text(f"#!/bin/sh\n{body}\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    monkeypatch.setitem(host.__dict__, "need", lambda *_: None)
+    root = tmp_path / "root"
+    root.mkdir()
+    config = {"root": str(root), "age_recipients": [KEY]}
+    with pytest.raises(host.FailedError, match=f"{broken} ended with 1"):
+        host.encrypt(config, {"stamp": "20261125T220000Z", "bytes": 1})
+    assert list(root.iterdir()) == []

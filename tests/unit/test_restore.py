@@ -450,3 +450,20 @@ print(Source({"path": sys.argv[1]}).size)
         [sys.executable, "-I", "-c", program, str(tmp_path)], capture_output=True, text=True, check=True
     )
     assert said.stdout.split() == ["5000", "10", "5000"]
+
+
+def test_newest_is_not_guessed_where_a_clock_was_wrong(tmp_path: Path) -> None:
+    for stamp in ("20251125T220000Z", "29991125T220000Z"):
+        (tmp_path / "shop" / stamp).mkdir(parents=True)
+        (tmp_path / "shop" / stamp / "backup.json").write_text("{}")
+    body = """
+BACKUPS = sys.argv[1]
+print(choose("shop", "20251125T220000Z"))
+try:
+    print(choose("shop", "newest"))
+except FailedError as error:
+    print(error)
+"""
+    said = host_python("restore_files.py", body, str(tmp_path)).stdout.splitlines()
+    assert said[0].endswith("/shop/20251125T220000Z")
+    assert "29991125T220000Z is of a time to come" in said[1]
