@@ -14,6 +14,9 @@ CONFIGS = "/etc/hostwright/backup"
 RUNTIME = "/run/hostwright"
 STAMP = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 MIB = 1 << 20
+# How long one of two programs waits for the other, and how often it looks.
+PATIENCE = 12 * 3600
+PAUSED = 1.0
 AS_POSTGRES = {"user": "postgres", "group": "postgres", "extra_groups": []}
 
 
@@ -88,17 +91,28 @@ def note(config, **changes):
 
 @contextlib.contextmanager
 def locked(config, what):
-    """Let one program at a time work on an app's backups; a killed one leaves no lock behind."""
+    """
+    Let one program at a time work on an app's backups; a killed one leaves no lock behind.
+
+    Whoever comes second waits: a proof that gave up, because a large backup is still being copied, would not
+    come again for a week.
+    """
     os.makedirs(RUNTIME, mode=0o755, exist_ok=True)
     with open(f"{RUNTIME}/backup-{config['app']}.lock", "a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise FailedError(
-                f"another one is at work on the backups of {config['app']} ({file.read().strip()}); "
-                "wait until it has ended"
-            ) from None
+        deadline, told = time.monotonic() + PATIENCE, False
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                file.seek(0)
+                at_work = f"another one is at work on the backups of {config['app']} ({file.read().strip()})"
+            if time.monotonic() > deadline:
+                raise FailedError(f"{at_work}; end it, or wait until it has ended, and begin again")
+            if not told:
+                say(f"{at_work}; {what} begins when it has ended")
+                told = True
+            time.sleep(PAUSED)
         file.truncate(0)
         file.write(f"{what}, process {os.getpid()}, since {time.strftime('%H:%M:%S UTC', time.gmtime())}\n")
         file.flush()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import sys
+import threading
 import time
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -377,3 +378,25 @@ def test_nothing_is_left_of_an_encryption_that_failed(
     with pytest.raises(host.FailedError, match=f"{broken} ended with 1"):
         host.encrypt(config, {"stamp": "20261125T220000Z", "bytes": 1})
     assert list(root.iterdir()) == []
+
+
+def test_a_second_program_waits_for_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The proof comes once a week: it must not be lost to a backup that takes long."""
+    monkeypatch.setitem(host.__dict__, "RUNTIME", str(tmp_path))
+    monkeypatch.setitem(host.__dict__, "PAUSED", 0.01)
+    first = host.locked({"app": "shop"}, "a backup")
+    first.__enter__()
+    threading.Timer(0.2, first.__exit__, (None, None, None)).start()
+    with host.locked({"app": "shop"}, "a proof"):
+        said = capsys.readouterr().out
+        assert said.count("\n") == 1
+        assert "(a backup, process" in said
+        assert "a proof begins when it has ended" in said
+        monkeypatch.setitem(host.__dict__, "PATIENCE", 0)
+        with (
+            pytest.raises(host.FailedError, match=r"\(a proof, process .*begin again"),
+            host.locked({"app": "shop"}, "a backup"),
+        ):
+            pass
