@@ -18,7 +18,7 @@ def create(now, fresh):
         # The column's name changed in 17.
         locale = now.get("datlocale") or now.get("daticulocale")
         words.append(f"locale_provider {provider} {provider}_locale {literal(locale)}")
-    psql("\n".join([*words, ";", *settings(now, fresh), *privileges(now, fresh)]))
+    psql("\n".join([*words, ";", *settings(now, fresh), *privileges(now, fresh), *comment(now, fresh)]))
     return int(psql("select oid from pg_database where datname = :'name';", variables={"name": fresh})[0][0])
 
 
@@ -42,6 +42,13 @@ def settings(now, fresh):
             f"alter {whom} {identifier(fresh)} set {dotted} to {', '.join(literal(part) for part in parts)};"
         )
     return statements
+
+
+def comment(now, fresh):
+    """Write the statement that gives it the live one's comment, which no dump has."""
+    rows = psql(f"select to_json(shobj_description({now['oid']}, 'pg_database'));")
+    said = json.loads(rows[0][0] or "null") if rows and rows[0] else None
+    return [] if said is None else [f"comment on database {identifier(fresh)} is {literal(said)};"]
 
 
 def privileges(now, fresh):
@@ -71,7 +78,7 @@ case when nspname = 'pg_catalog' then '' else format('create schema if not exist
 from pg_extension join pg_namespace n on n.oid = extnamespace where extname <> 'plpgsql';"""
 
 # What other roles than the owner may do, object by object, as GRANTs that pass over what is not there.
-GRANTS = r"""with named as (
+NAMED = r"""with named as (
     select 'schema' as kind, format('%I', nspname) as name, nspname as space, nspacl as acl, nspowner as owner
     from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema'
     union all
@@ -83,7 +90,21 @@ GRANTS = r"""with named as (
     select 'routine', p.oid::regprocedure::text, nspname, proacl, proowner
     from pg_proc p join pg_namespace n on n.oid = pronamespace
     where nspname !~ '^pg_' and nspname <> 'information_schema'
-), granted as (
+)"""
+# First: what everybody may do with a new schema or routine by PostgreSQL's own default, and not
+# in the live one.
+REVOKES = (
+    NAMED
+    + r"""
+select format('do $do$ begin if %s is not null then revoke all on %s %s from public; end if; end $do$;',
+    format(case kind when 'schema' then 'to_regnamespace(%L)' else 'to_regprocedure(%L)' end, name),
+    kind, name)
+from named where kind in ('schema', 'routine') and acl is not null;
+"""
+)
+GRANTS = (
+    NAMED
+    + r""", granted as (
     select kind, name, grantee, privilege_type, is_grantable, owner, acl
     from named, aclexplode(acl) where acl is not null and grantee <> owner
 )
@@ -109,6 +130,7 @@ select format('alter default privileges for role %I revoke %s from public;', pg_
 from pg_default_acl where defaclnamespace = 0 and defaclobjtype in ('f', 'T')
 and not exists (select from aclexplode(defaclacl) where grantee = 0);
 """
+)
 
 
 def copied(query, database, fresh):
@@ -123,4 +145,5 @@ def extensions(database, fresh):
 
 
 def grants(database, fresh):
+    copied(REVOKES, database, fresh)
     copied(GRANTS, database, fresh)

@@ -467,3 +467,26 @@ except FailedError as error:
     said = host_python("restore_files.py", body, str(tmp_path)).stdout.splitlines()
     assert said[0].endswith("/shop/20251125T220000Z")
     assert "29991125T220000Z is of a time to come" in said[1]
+
+
+def test_a_fresh_database_has_the_live_ones_comment() -> None:
+    body = STANDING_IN + "print(comment({'oid': 5}, 'a\"b'), asked)"
+    given = json.dumps("it's\nours") + "\n"
+    said = host_python("restore_database.py", body, given).stdout
+    assert repr("comment on database \"a\"\"b\" is 'it''s\nours';") in said
+    assert "shobj_description(5, 'pg_database')" in said
+    assert host_python("restore_database.py", body, "\n").stdout.startswith("[]")
+
+
+def test_what_everybody_may_not_do_is_taken_away_before_anything_is_granted() -> None:
+    """Else a SECURITY DEFINER function of a foreign dump could be called by every role of the server."""
+    body = """
+run = []
+def psql(sql, database="postgres", variables=None, env=None):
+    run.append((database, sql.splitlines()[-1]))
+    if database == "live":
+        return [["revoke it;" if "revoke all on %s %s from public" in sql else "grant it;"]]
+grants("live", "fresh")
+print([sql for database, sql in run if database == "fresh"])
+"""
+    assert host_python("restore_database.py", body).stdout == "['revoke it;', 'grant it;']\n"
