@@ -11,7 +11,9 @@ TRAILER = b"-- PostgreSQL database dump complete"
 CLUSTER_HEADER = b"-- PostgreSQL database cluster dump"
 VERSION = re.compile(rb"-- Dumped from database version (\S+)")
 COPY = re.compile(rb"COPY .* FROM stdin;\s*$", re.IGNORECASE)
-TAG = re.compile(rb"\$(?:[A-Za-z_][A-Za-z_0-9]*)?\$")
+OPENS = re.compile(rb"--|/\*|(?<![A-Za-z_0-9])[eE]'|'|\"|(?<![A-Za-z_0-9$])\$(?:[A-Za-z_][A-Za-z_0-9]*)?\$")
+ESCAPED = re.compile(rb"\\.|''|'", re.DOTALL)
+NESTED = re.compile(rb"/\*|\*/")
 LEFT_OUT = re.compile(
     rb"(ALTER .* OWNER TO .*|GRANT .*|REVOKE .*|ALTER DEFAULT PRIVILEGES .*|COMMENT ON EXTENSION .*);\s*$"
 )
@@ -25,6 +27,36 @@ def opened(path):
     return gzip.open(path, "rb") if packed else open(path, "rb")
 
 
+def inside_after(line, inside):
+    """
+    Return what a line ends in, which begins in `inside`: a string, a name, a comment, a function's body.
+
+    Each is told by what opened it, and None is none of them: only there a line may be left out or refused.
+    """
+    at = 0
+    while True:
+        if inside is None:
+            found = OPENS.search(line, at)
+            if found is None or found[0] == b"--":
+                return None
+            at, inside = found.end(), b"e'" if found[0] == b"E'" else found[0]
+        elif inside.startswith(b"/*"):
+            found = NESTED.search(line, at)
+            if found is None:
+                return inside
+            at, inside = found.end(), inside + b"/*" if found[0] == b"/*" else inside[2:] or None
+        elif inside == b"e'":
+            found = ESCAPED.search(line, at)
+            if found is None:
+                return inside
+            at, inside = found.end(), None if found[0] == b"'" else inside
+        else:
+            end = line.find(inside, at)
+            if end < 0:
+                return inside
+            at, inside = end + len(inside), None
+
+
 class Plain:
     """One dump; `lines` gives what psql is sent, and `version` is known once they have been read."""
 
@@ -36,7 +68,7 @@ class Plain:
         raise FailedError(f"line {number} of the dump {what}")
 
     def lines(self):
-        copying, tag = False, None
+        copying, inside = False, None
         try:
             with opened(self.path) as file:
                 for number, line in enumerate(file, 1):
@@ -44,17 +76,17 @@ class Plain:
                         copying = line.rstrip(b"\r\n") != b"\\."
                         yield line
                         continue
-                    if tag is None and line.startswith(b"--"):
+                    begins = inside
+                    if begins is None and line.startswith(b"--"):
                         self.comment(number, line)
-                    if tag is None and not self.wanted(number, line):
+                    if begins is None and not self.wanted(number, line):
                         continue
-                    for found in TAG.findall(line) if not line.startswith(b"--") else ():
-                        tag = found if tag is None else None if found == tag else tag
-                    copying = tag is None and COPY.match(line) is not None
+                    inside = inside_after(line, begins)
+                    copying = begins is None and inside is None and COPY.match(line) is not None
                     yield line
         except (EOFError, OSError) as error:
             raise FailedError(f"the dump is damaged or cut off: {error}; copy it again") from None
-        if copying or tag is not None or (self.made_by_pg_dump and not self.complete):
+        if copying or inside is not None or (self.made_by_pg_dump and not self.complete):
             raise FailedError("the dump ends in the middle: it is only a part of one; copy it again")
 
     def comment(self, number, line):

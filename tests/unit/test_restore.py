@@ -490,3 +490,32 @@ grants("live", "fresh")
 print([sql for database, sql in run if database == "fresh"])
 """
     assert host_python("restore_database.py", body).stdout == "['revoke it;', 'grant it;']\n"
+
+
+INSERTED = r"""INSERT INTO public.t VALUES (1, 'it''s a text:
+GRANT nothing TO nobody;
+\! and no command
+COPY x FROM stdin;
+DROP DATABASE of cards;
+-- PostgreSQL database cluster dump
+costs $$ or $x$');
+INSERT INTO public.t VALUES (2, E'it\'s
+REVOKE it;
+');
+COMMENT ON TABLE public."a'b
+GRANT it;" IS 'x'; /* it's /* and */ $$
+REVOKE it; */
+GRANT SELECT ON TABLE public.t TO reader;
+"""
+
+
+def test_no_line_of_a_text_is_left_out_or_refused(tmp_path: Path) -> None:
+    """In what pg_dump --inserts writes, texts have their line breaks as they are."""
+    dump = tmp_path / "dump"
+    dump.write_text(INSERTED)
+    said = host_python("restore_sql.py", LINES, str(dump)).stdout
+    assert said == INSERTED.replace("GRANT SELECT ON TABLE public.t TO reader;\n", "") + "version None\n"
+    dump.write_text(INSERTED + "\\! id\n")
+    assert "has \\!, which could lead" in host_python("restore_sql.py", LINES, str(dump)).stdout
+    dump.write_text(INSERTED[:60])
+    assert "ends in the middle" in host_python("restore_sql.py", LINES, str(dump)).stdout
