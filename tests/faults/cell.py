@@ -22,7 +22,9 @@ UNTIL_FAULT = 600
 UNTIL_WHOLE = 180
 UNTIL_ENDED = 90
 POLL = 0.5
+# Made by who makes tables, so that it has what every table of the app has.
 PROBE = """
+set role rec_io_db_owner;
 create table if not exists fault_probe (n int primary key);
 insert into fault_probe select generate_series(-500, 0) on conflict do nothing;
 """
