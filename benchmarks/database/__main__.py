@@ -1,63 +1,56 @@
-"""Make the database on one lab host, measure every pair in turn, print medians and ratios, and write JSON."""
+"""Put the database on a lab host, measure every pair in turn, print medians and ratios, and write JSON."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
+import os
 import sys
-import time
+import tempfile
 from pathlib import Path
 
-from benchmarks.database.measures import DATABASE, MEASURES, Measure
+from benchmarks.database.measures import AS_POSTGRES, DATABASE, SECONDS, backup, measured
+from benchmarks.database.restores import Restores
 from lab import lifecycle
 from tests.lab import templates
-from tests.lab.playbook import LabHost, run, shell
+from tests.lab.playbook import LabHost, shell
+from tests.lab.project import Deployed, copy
 
 HERE = Path(__file__).resolve().parent
 RESULT = HERE / "result.json"
-SECONDS = 600
-SCHEDULE = """
-from operations import backups
-from operations.backups import Backup
-backups.scheduled(backups=[Backup({database!r}, database={database!r}, app_root="/opt/bench")])
+ABOUT = """
+select pg_database_size(current_database());
+select sum(n_live_tup) from pg_stat_user_tables where schemaname in ('live_data', 'ledger');
+show server_version;
 """
 
 
 def prepare(host: LabHost, rows: int) -> dict[str, object]:
-    """Make the database; return what it is."""
-    psql = "cd / && runuser -u postgres -- psql -XAtq"
+    """Put the tables into the database of the app that runs there; return what it is."""
+    psql = f"{AS_POSTGRES} psql -XAtq"
     shell(host, f"{psql} -c 'alter system set max_wal_size = \"4GB\"' -c 'select pg_reload_conf()'")
-    shell(host, f"{psql} -c 'create database {DATABASE}'")
     shape = (HERE / "shape.sql").read_text(encoding="utf-8")
     shell(host, f"{psql} -v rows={rows} -d {DATABASE}", stdin=shape, timeout=SECONDS)
-    run(host, SCHEDULE.format(database=DATABASE)).ok()
-    counted = "select sum(n_live_tup) from pg_stat_user_tables"
-    said = shell(
-        host,
-        f"{psql} -d {DATABASE} -c 'select pg_database_size(current_database())' -c '{counted}' "
-        "-c 'show server_version'",
-    )
-    size, live, version = said.splitlines()
+    size, live, version = shell(host, f"{psql} -d {DATABASE}", stdin=ABOUT).splitlines()
     return {"bytes": int(size), "rows": int(live), "server_version": version, "image": host.image}
 
 
-def timed(host: LabHost, command: str) -> float:
-    began = time.monotonic()
-    shell(host, command, timeout=SECONDS)
-    return round(time.monotonic() - began, 2)
-
-
-def measured(host: LabHost, one: Measure, times: int) -> dict[str, object]:
-    """Measure both in turn, so that whatever else the machine does falls on both."""
-    seconds: dict[str, list[float]] = {"bare": [], "ours": []}
-    for number in range(times):
-        for which in ("bare", "ours") if number % 2 == 0 else ("ours", "bare"):
-            shell(host, one.before, timeout=SECONDS)
-            seconds[which].append(timed(host, getattr(one, which)))
-    medians = {which: statistics.median(found) for which, found in seconds.items()}
-    ratio = round(medians["ours"] / medians["bare"], 3)
-    return {"seconds": seconds, "medians": medians, "ratio": ratio, "limit": one.limit}
+def measure(deployed: Deployed, times: int) -> tuple[dict[str, object], list[str]]:
+    """Return all that was measured, and what was over its limit."""
+    restores, slow = Restores(deployed), []
+    measures: dict[str, object] = {}
+    for one in (backup(deployed.host), restores.measure()):
+        if one.label == "restore":
+            restores.prepare()
+        measures[one.label] = found = measured(one, times)
+        print(one.label, found, flush=True)
+        if float(str(found["ratio"])) > one.limit:
+            slow.append(f"the {one.label} takes {found['ratio']} times as long as the bare one")
+    switch = restores.switch()
+    print("switch", switch, "restore by its parts", restores.parts, flush=True)
+    if float(str(switch["median"])) > float(str(switch["limit"])):
+        slow.append(f"the switch has services stopped for {switch['median']} s")
+    return {"measures": measures, "switch": switch, "restore by its parts": restores.parts}, slow
 
 
 def main() -> int:
@@ -65,26 +58,22 @@ def main() -> int:
     parser.add_argument("--image", default="bookworm")
     parser.add_argument("--rows", type=int, default=2_500_000, help="of the table that dominates")
     parser.add_argument("--times", type=int, default=3)
-    parser.add_argument("--only", choices=[one.label for one in MEASURES])
     chosen = parser.parse_args()
     name = f"bench-{chosen.image}"
     try:
-        with templates.disk("packages", chosen.image) as saved:
+        with templates.disk("deployed", chosen.image) as saved:
             up = lifecycle.up(name, image=chosen.image, disk=saved)
         host = LabHost(name, chosen.image, up.address, up.key, up.known_hosts)
-        templates.settled(host, "packages")
+        templates.settled(host, "deployed")
         about = prepare(host, chosen.rows)
         print(about, flush=True)
-        found = {}
-        for one in MEASURES:
-            if chosen.only in (None, one.label):
-                found[one.label] = measured(host, one, chosen.times)
-                print(one.label, found[one.label], flush=True)
+        with tempfile.TemporaryDirectory(prefix="hostwright-bench-") as place:
+            found, slow = measure(Deployed(host, "root", copy(Path(place))), chosen.times)
     finally:
         lifecycle.down(name)
-    RESULT.write_text(json.dumps({"database": about, "measures": found}, indent=1) + "\n", encoding="utf-8")
-    slow = [label for label, one in found.items() if float(str(one["ratio"])) > float(str(one["limit"]))]
-    print("\n".join(f"{label} takes longer than it may" for label in slow), end="")
+        templates.forget(os.getpid())
+    RESULT.write_text(json.dumps({"database": about, **found}, indent=1) + "\n", encoding="utf-8")
+    print("\n".join(slow), end="")
     return 1 if slow else 0
 
 

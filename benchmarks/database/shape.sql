@@ -2,7 +2,10 @@
 -- and triggers included. Made by psql -v rows=2500000; the other tables follow from it.
 \set ON_ERROR_STOP 1
 set synchronous_commit = off;
+set role rec_io_db_owner;
 create schema live_data;
+create schema ledger;
+set search_path = ledger;
 create table live_data.price_log (
     id bigint not null, symbol text not null, at timestamptz not null, price numeric(18, 8) not null,
     volume bigint not null, venue text, raw jsonb not null);
@@ -39,12 +42,13 @@ create index on events (kind);
 create function touch() returns trigger language plpgsql as $$ begin new.updated_at := now(); return new; end $$;
 create function book() returns trigger language plpgsql as $$
 begin
-    insert into positions (symbol, quantity) values (new.symbol, 1)
+    insert into ledger.positions (symbol, quantity) values (new.symbol, 1)
     on conflict (symbol) do update set quantity = positions.quantity + 1;
     return new;
 end $$;
 create trigger touch before update on positions for each row execute function touch();
 create trigger book after insert on trades for each row execute function book();
 create view open_trades as select * from trades where closed_at is null;
+reset role;
 analyze;
 checkpoint;

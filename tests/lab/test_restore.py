@@ -10,10 +10,7 @@ import gzip
 import itertools
 import re
 import subprocess
-import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +18,7 @@ from pathlib import Path
 import pytest
 
 import lab
+from tests.lab.away import polled
 from tests.lab.playbook import LabHost, run, shell, ssh
 from tests.lab.project import STATUS, Deployed, copy
 
@@ -114,31 +112,6 @@ def well(host: LabHost, seconds: float = 60) -> None:
             return
         assert time.monotonic() < deadline, done.stdout
         time.sleep(0.5)
-
-
-@contextmanager
-def polled(host: LabHost) -> Iterator[list[float]]:
-    """Ask for the page all the time, and gather the moments at which it answered."""
-    answered: list[float] = []
-    over = threading.Event()
-
-    def ask() -> None:
-        while not over.is_set():
-            try:
-                with urllib.request.urlopen(f"http://{host.address}:3000/", timeout=1) as reply:
-                    if reply.status == 200:
-                        answered.append(time.monotonic())
-            except (OSError, urllib.error.HTTPError):
-                pass
-            time.sleep(0.02)
-
-    thread = threading.Thread(target=ask)
-    thread.start()
-    try:
-        yield answered
-    finally:
-        over.set()
-        thread.join()
 
 
 def test_a_backup_takes_the_place_of_the_database(deployed: Deployed) -> None:
