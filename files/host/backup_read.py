@@ -1,6 +1,7 @@
 # Read a dump back to its last byte: while pg_dump still writes, and whole when it is proven.
 # A member that was cut short is found by its own end alone: `pg_restore --list` says 0 on half an archive.
 import concurrent.futures
+import contextlib
 import hashlib
 import os
 import re
@@ -65,6 +66,12 @@ def digest_of(path):
     return found.hexdigest()
 
 
+def prefer(policy):
+    """Have the scheduler treat the calling thread so."""
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, policy, os.sched_param(0))
+
+
 class Reader:
     """Reads each member of a dump as it grows, a thread each, and is through soon after pg_dump is."""
 
@@ -87,10 +94,16 @@ class Reader:
                 self._reading[name] = self._pool.submit(self._read, f"{self.directory}/{name}")
 
     def _read(self, path):
-        member = Member(path)
+        member, waits = Member(path), not self.written.is_set()
+        if waits:
+            # The server and pg_dump hand over a few hundred KB at a time, each waiting for the other: a third
+            # one that keeps either from its turn costs both far more than that turn.
+            prefer(os.SCHED_IDLE)
         with open_inside(path) as file:
             while not self.stopped.is_set():
                 last = self.written.is_set()
+                if waits and last:
+                    waits = prefer(os.SCHED_OTHER)
                 if data := file.read(CHUNK):
                     member.feed(data)
                 elif last or member.whole:
