@@ -155,7 +155,9 @@ def cut(host: LabHost, how: Cut, whole: float) -> Outcome:
     proven = start(host, PROOF) == 0 if new else False
     acknowledged, missing = lost(host)
     attempt = found["state"].get("last_attempt") or {}
-    why = "it was whole before" if attempt.get("ok") else str(attempt.get("why", "")).split(";")[0]
+    why = str(attempt.get("why", "")).split(";")[0]
+    if attempt.get("ok"):  # where nothing is new, that is of the backup before
+        why = "it was whole before" if new else "it had not begun"
     return Outcome(how, moment, bool(new), proven, acknowledged, missing, why)
 
 
