@@ -25,7 +25,7 @@ machine.close(settings=settings)
 machine.swap_file(settings=settings)
 
 # The database server that all apps of the host share.
-database.server(settings=settings)
+database.server(settings=settings, project=guard.PROJECT)
 
 # Each app: what it may read and write, its database, its release, and its services.
 for app in host.loop(settings.all_apps()):

@@ -43,7 +43,8 @@ postgresql = {
     "settings": {"log_min_duration_statement": "500ms", "idle_in_transaction_session_timeout": "5min"},
     "hba": [],
     # Going back to any moment, by pgBackRest: None, or {"full": "Sun 02:00", "incremental": "02:00",
-    # "keep_full": 2, "repository": "/var/lib/pgbackrest"}; {"enabled": False} ends it. docs/recovery.md.
+    # "keep_full": 2, "repository": "/var/lib/pgbackrest"}, "s3" for a bucket; {"enabled": False} ends it.
+    # docs/recovery.md.
     "recovery": None,
 }
 

@@ -13,6 +13,7 @@ from pyinfra.api import OperationError, StringCommand, operation
 
 from facts.pgbackrest import PROGRAM, Differences
 from facts.postgres import cluster as at
+from operations.pgbackrest_bucket import Bucket, check_bucket
 from operations.postgres.sqltext import check_cluster
 from operations.supervisor_text import PATH, render
 from operations.told import told
@@ -40,8 +41,9 @@ class Recovery:
     + stanza: its name in the repository
     + full, incremental: when, such as "Sun 02:00" or "02:00"
     + keep_full: how many full backups are kept
-    + repository: directory on the host
+    + repository: directory on the host, or in the bucket
     + queue: how much may wait to be archived, such as "1G"
+    + bucket: where the repository is; None for the host itself
     """
 
     stanza: str = "main"
@@ -50,6 +52,7 @@ class Recovery:
     keep_full: int = 2
     repository: str = "/var/lib/pgbackrest"
     queue: str = "1G"
+    bucket: Bucket | None = None
 
 
 def on_calendar(when: str) -> str:
@@ -59,7 +62,7 @@ def on_calendar(when: str) -> str:
 
 
 def declaration(recovery: Recovery) -> str:
-    """Return what the program on the host reads; it puts the cluster's whereabouts for @DATA@ and such."""
+    """Return what the program on the host reads; it puts in the cluster's whereabouts and secrets."""
     _check(recovery)
     texts = {CONFIG: render("pgbackrest.conf.j2", **asdict(recovery))}
     for kind, word in KINDS.items():
@@ -73,7 +76,8 @@ def declaration(recovery: Recovery) -> str:
             texts[f"{UNITS}/hostwright-recovery-{kind}.{end}"] = render(f"recovery.{end}.j2", **about)
     return json.dumps(
         {
-            "stanza": recovery.stanza, "repository": recovery.repository, "config": CONFIG,
+            "stanza": recovery.stanza, "config": CONFIG,
+            "repository": recovery.repository if recovery.bucket is None else None,
             "files": texts, "timers": TIMERS,
         }
     )  # fmt: skip
@@ -88,6 +92,8 @@ def _check(recovery: Recovery) -> None:
     for what, value, expression, example in checks:
         if expression.fullmatch(value) is None:
             raise OperationError(f"pgbackrest: {what} {value!r} is not usable; write it like {example!r}")
+    if recovery.bucket is not None:
+        check_bucket(recovery.bucket)
     if recovery.keep_full < 1:
         raise OperationError(f"pgbackrest: keep_full is {recovery.keep_full}; keep 1 full backup or more")
 
@@ -111,6 +117,7 @@ def configured(
     keep_full: int = 2,
     repository: str = "/var/lib/pgbackrest",
     queue: str = "1G",
+    bucket: Bucket | None = None,
     cluster: str | None = None,
 ) -> Generator[StringCommand, None, None]:
     """
@@ -121,8 +128,9 @@ def configured(
     + stanza: the cluster's name in the repository, default "main"
     + full, incremental: when, default "Sun 02:00" and "02:00"
     + keep_full: how many full backups are kept, default 2
-    + repository: directory on the host, default /var/lib/pgbackrest
+    + repository: directory on the host, or in the bucket, default /var/lib/pgbackrest
     + queue: how much may wait to be archived before it is thrown away, default "1G"
+    + bucket: where the repository is, encrypted, default none: it is on the host
     + cluster: "VERSION/NAME", default the host's only one
 
     Does not install pgbackrest, and does not move a repository that is declared elsewhere.
@@ -132,7 +140,7 @@ def configured(
 
     Example: `pgbackrest.configured(name="Be able to go back to any moment", keep_full=4)`
     """
-    recovery = Recovery(stanza, full, incremental, keep_full, repository, queue)
+    recovery = Recovery(stanza, full, incremental, keep_full, repository, queue, bucket)
     yield from _converge("configured", declaration(recovery), cluster, f"the stanza {stanza} is as declared")
 
 
@@ -178,7 +186,7 @@ def absent(*, cluster: str | None = None) -> Generator[StringCommand, None, None
 
 @operation(is_idempotent=False)
 def recovered(
-    to: str, *, stanza: str = "main", port: int = 5433, cluster: str | None = None
+    to: str, *, stanza: str = "main", gone: bool = False, port: int = 5433, cluster: str | None = None
 ) -> Generator[StringCommand, None, None]:
     """
     Recover the cluster as it was at a moment, beside the running one, which is not touched.
@@ -188,16 +196,17 @@ def recovered(
 
     + to: the moment, with its offset from UTC, such as "2026-01-31 12:00:00+00:00"
     + stanza: name in the repository, default "main"
+    + gone: whether that is another server's, which archives no more, default False
     + port: number in its socket's name, default 5433
     + cluster: "VERSION/NAME", default the host's only one
 
     Raises OperationError for a moment that is none or has no offset; fails on the host where it cannot be
-    recovered, with the first and the last that can.
+    recovered, with the first and the last that can, or is one of another version of PostgreSQL.
 
     Example: `pgbackrest.recovered("2026-01-31 12:00:00+00:00", name="As it was at noon")`
     """
     check_cluster("pgbackrest.recovered", cluster)
-    spec = {"to": moment(to), "stanza": stanza, "port": port, "root": RECOVERED}
+    spec = {"to": moment(to), "stanza": stanza, "gone": gone, "port": port, "root": RECOVERED}
     if STANZA.fullmatch(stanza) is None or not 1024 <= port <= 65535:
         raise OperationError(f"pgbackrest: stanza {stanza!r} or port {port} is not usable")
     yield told(

@@ -19,10 +19,10 @@ OVERRIDES = "overrides"
 # Said of one run, by --data: no setting of the host.
 OF_ONE_RUN = (
     "wait", "drain", "irreversible", "app", "to", "run", "list", "prove", "from", "yes", "prune",
-    "end", "lines", "identity",
+    "end", "lines", "identity", "stanza",
 )  # fmt: skip
 # A secret's source, or a reference to one, is one value: {"source": ...} is never added to another.
-WHOLE = ("secrets", "variables", "migrate_variables")
+WHOLE = ("secrets", "variables", "migrate_variables", "s3")
 
 
 def load(data: Mapping[str, Any], where: str, elsewhere: Collection[str] = ()) -> Settings:

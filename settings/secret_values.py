@@ -31,16 +31,32 @@ def given(app: App, project: Path, environ: Mapping[str, str] = os.environ) -> d
 
     Raises SettingsError naming every secret that is not there, with where to put it.
     """
+    return values(app.secrets, f"apps.{app.key}.secrets", project, environ)
+
+
+def values(
+    sources: Mapping[str, SecretSource], where: str, project: Path, environ: Mapping[str, str] = os.environ
+) -> dict[str, SecretStr]:
+    """
+    Return the secrets that come from this machine, by name; generated ones are the host's own.
+
+    + sources: where each comes from, by name
+    + where: how the settings call them, such as "apps.shop.secrets"
+    + project: directory that age files are relative to
+    + environ: default this process's environment
+
+    Raises SettingsError naming every secret that is not there, with where to put it.
+    """
     found: dict[str, SecretStr] = {}
     missing: list[str] = []
-    for key, source in app.secrets.items():
+    for key, source in sources.items():
         try:
             if source.source == "environment":
                 found[key] = _from_environment(source, environ)
             elif source.source == "age":
                 found[key] = _from_age(key, source, project, environ)
         except ValueError as error:
-            missing.append(f"apps.{app.key}.secrets.{key}: {error}")
+            missing.append(f"{where}.{key}: {error}")
     if missing:
         raise SettingsError("secrets", missing)
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pyinfra.api.deploy import deploy
 
 from operations import postgres
@@ -12,11 +14,11 @@ from tasks import recovery
 
 
 @deploy("PostgreSQL")
-def server(settings: Settings) -> None:
+def server(settings: Settings, project: Path) -> None:
     """The server: running, its settings, and who may connect."""
     cluster = settings.postgresql.cluster
     postgres.running(name="Have PostgreSQL run, now and at every boot", cluster=cluster)
-    recovery.prepare(settings=settings)
+    recovery.prepare(settings=settings, project=project)
     postgres.settings(
         name="Put the server settings into effect",
         settings=settings.postgresql.effective(),

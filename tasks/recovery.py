@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from pydantic import SecretStr
 from pyinfra.api.deploy import deploy
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 
-from operations import pgbackrest
+from operations import pgbackrest, secrets
+from operations.pgbackrest_bucket import Bucket
 from settings import Settings
-from settings.recovery import RecoverySettings
+from settings.recovery import BucketSettings, RecoverySettings
+from settings.secret_values import values
+
+# Where the host keeps what its bucket knows it by.
+SECRETS = "/etc/pgbackrest/secrets"
 
 
 class RecoveryError(PyinfraError):
@@ -26,10 +34,30 @@ def declared(settings: Settings) -> RecoverySettings | None:
     return mine if mine is not None and mine.enabled else None
 
 
+def given(settings: Settings, project: Path) -> dict[str, SecretStr]:
+    """
+    Return the secrets of the repository's bucket, by name; none where it is on the host.
+
+    + project: directory that age files are relative to
+
+    Raises SettingsError naming every secret that is not there, with where to put it.
+    """
+    mine = declared(settings)
+    if mine is None or mine.s3 is None:
+        return {}
+    return values(mine.s3.secrets, "postgresql.recovery.s3", project)
+
+
 @deploy("Recovery")
-def prepare(settings: Settings) -> None:
+def prepare(settings: Settings, project: Path) -> None:
     """Where changes go, before the server archives any."""
     mine = declared(settings)
+    if mine is not None and mine.s3 is not None:
+        secrets.store(
+            name="Keep the secrets of the repository's bucket",
+            directory=SECRETS,
+            given=given(settings, project),
+        )
     if mine is not None:
         pgbackrest.configured(
             name="Be ready to archive every change",
@@ -39,8 +67,21 @@ def prepare(settings: Settings) -> None:
             keep_full=mine.keep_full,
             repository=mine.repository,
             queue=mine.queue,
+            bucket=None if mine.s3 is None else _bucket(mine.s3),
             cluster=settings.postgresql.cluster,
         )
+
+
+def _bucket(mine: BucketSettings) -> Bucket:
+    return Bucket(
+        endpoint=mine.endpoint,
+        bucket=mine.bucket,
+        secrets=SECRETS,
+        region=mine.region,
+        port=mine.port,
+        path_style=mine.path_style,
+        ca_file=mine.ca_file,
+    )
 
 
 @deploy("Recovery")
@@ -64,11 +105,12 @@ def asked(host: Host) -> str:
 
 
 @deploy("Recover")
-def begin(settings: Settings, to: str) -> None:
+def begin(settings: Settings, to: str, stanza: str | None = None) -> None:
     """
-    Recover the server beside the running one.
+    Recover the server beside the running one, or one that is gone.
 
     + to: the moment, with its offset from UTC
+    + stanza: name in the repository of the one that is gone, default the running one's own
     """
     mine = declared(settings)
     if mine is None:
@@ -78,7 +120,8 @@ def begin(settings: Settings, to: str) -> None:
     pgbackrest.recovered(
         to=to,
         name=f"Recover PostgreSQL as it was at {to}",
-        stanza=mine.stanza,
+        stanza=stanza or mine.stanza,
+        gone=stanza not in (None, mine.stanza),
         cluster=settings.postgresql.cluster,
     )
 

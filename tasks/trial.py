@@ -18,7 +18,7 @@ from operations.backups import PROGRAM
 from operations.trial import Touched
 from settings import Settings
 from settings.app import App
-from tasks import backups, maintenance, plan, services
+from tasks import backups, maintenance, plan, recovery, services
 
 CLUSTERS = "/etc/postgresql/*/*"
 
@@ -108,6 +108,7 @@ def touched(settings: Settings, login: str) -> Touched:
     if settings.postgresql.recovery is not None:
         wants = [f"/etc/systemd/system/timers.target.wants/{timer}" for timer in pgbackrest.TIMERS]
         found.add([*pgbackrest.FILES, *wants])
+        found.add([f"{recovery.SECRETS}/*"], kept=True)
         found.units |= {timer: {"scope": trial.HOST} for timer in pgbackrest.TIMERS}
     for app in settings.all_apps():
         _add(found, app)

@@ -8,20 +8,22 @@ usage: postgres-cluster.sh CLUSTER up python3 -c ... configured|archiving|absent
 
 from __future__ import annotations
 
+import grp
 import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-PGBACKREST = "/usr/bin/pgbackrest"
+from pgbackrest_common import PGBACKREST, RefusedError, as_postgres, info, listed, must, pgbackrest, run
+
 FULL = "hostwright-recovery-full.service"
 NOTHING_TO_PUSH = 43  # its ParamRequiredError
 NOTHING = "nothing is archived"
+SECRET = re.compile("@SECRET ([^@]+)@")
 SEGMENT = r"[0-9A-F]{24}(-|\.ready$)"
 SEGMENTS = """select json_build_object(
     'size', (select setting::bigint from pg_settings where name = 'wal_segment_size'),
@@ -30,54 +32,38 @@ SEGMENTS = """select json_build_object(
         where f like '%.ready'))"""
 
 
-class RefusedError(Exception):
-    """Something that the person who runs this has to read."""
-
-
-def run(*argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False)
-
-
-def as_postgres(*argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    return run("runuser", "-u", "postgres", "--", *argv, stdin=stdin)
-
-
-def must(done: subprocess.CompletedProcess[str], what: str) -> str:
-    if done.returncode != 0:
-        raise RefusedError(f"{what}: {(done.stderr.strip() or done.stdout.strip())[-2000:]}")
-    return done.stdout
-
-
 def query(sql: str) -> Any:
     """Run one query that gives one JSON value."""
     psql = [f"{os.environ['CLUSTER_BIN']}/psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", "postgres"]
     return json.loads(must(as_postgres(*psql, stdin=sql), "PostgreSQL"))
 
 
-def pgbackrest(stanza: str, *argv: str) -> subprocess.CompletedProcess[str]:
-    return as_postgres(PGBACKREST, f"--stanza={stanza}", *argv)
-
-
-def info(stanza: str) -> dict[str, Any]:
-    """Return what the repository has of a stanza."""
-    found = json.loads(must(pgbackrest(stanza, "--output=json", "info"), "the repository"))
-    return found[0] if found else {"db": [], "backup": []}
-
-
 def filled(text: str) -> str:
-    """Put the cluster's whereabouts into a declared text."""
+    """Put the cluster's whereabouts, and the secrets that are kept on this host, into a declared text."""
     for word, variable in (
         ("@DATA@", "CLUSTER_DATA"), ("@CONF@", "CLUSTER_CONF"), ("@PORT@", "PGPORT"), ("@SOCKET@", "PGHOST"),
     ):  # fmt: skip
         text = text.replace(word, os.environ[variable])
-    return text
+    return SECRET.sub(lambda found: Path(found[1]).read_text(encoding="utf-8"), text)
+
+
+def shape(path: Path) -> tuple[int, int, int]:
+    """Return whose a file is, and its mode: postgres reads the configuration, which may have secrets."""
+    return (0, grp.getgrnam("postgres").gr_gid, 0o640) if path.suffix == ".conf" else (0, 0, 0o644)
+
+
+def own(handle: int, path: Path) -> None:
+    """Give an open file the owner and mode that the path's file has."""
+    user, group, mode = shape(path)
+    os.fchown(handle, user, group)
+    os.fchmod(handle, mode)
 
 
 def as_declared(path: Path, text: str) -> bool:
     if not path.is_file():
         return False
     stat = path.stat()
-    return path.read_text() == text and (stat.st_uid, stat.st_gid, stat.st_mode & 0o7777) == (0, 0, 0o644)
+    return (stat.st_uid, stat.st_gid, stat.st_mode & 0o7777) == shape(path) and path.read_text() == text
 
 
 def on(timer: str) -> bool:
@@ -107,14 +93,25 @@ def prepared(stanza: str) -> bool:
     return has_stanza(info(stanza)["db"], int(about["system"]), str(about["version"]))
 
 
+def make_repository(place: Path) -> None:
+    if not place.is_dir():
+        place.mkdir(parents=True, mode=0o750)
+        shutil.chown(place, "postgres", "postgres")
+
+
 class Configured:
     """The configuration, the units and the stanza."""
 
     def __init__(self, declared: dict[str, Any]) -> None:
         self.declared = declared
-        self.files = {Path(path): filled(text) for path, text in declared["files"].items()}
+        self.texts = {Path(path): text for path, text in declared["files"].items()}
+        self.lacks = [name for text in self.texts.values() for name in SECRET.findall(text)
+                      if not Path(name).is_file()]  # fmt: skip
+        self.files = {} if self.lacks else {path: filled(text) for path, text in self.texts.items()}
 
     def differs(self) -> list[str]:
+        if self.lacks:  # an operation before this one is about to write them
+            return self.lacks
         found = [str(path) for path, text in self.files.items() if not as_declared(path, text)]
         found += [timer for timer in self.declared["timers"] if not on(timer)]
         if not found and not prepared(self.declared["stanza"]):
@@ -122,13 +119,14 @@ class Configured:
         return found
 
     def apply(self) -> None:
-        repository = Path(self.declared["repository"])
-        if not repository.is_dir():
-            repository.mkdir(parents=True, mode=0o750)
-            shutil.chown(repository, "postgres", "postgres")
+        if self.lacks:
+            raise RefusedError(f"{', '.join(self.lacks)} are not there; nothing was changed")
+        if self.declared["repository"] is not None:
+            make_repository(Path(self.declared["repository"]))
         config = Path(self.declared["config"])
         config.parent.mkdir(exist_ok=True)
-        self.check(config.parent, self.files[config])
+        config.parent.chmod(0o755)
+        self.check(config)
         for path, text in self.files.items():
             if not as_declared(path, text):
                 replace(path, text)
@@ -141,12 +139,12 @@ class Configured:
         if query("select to_json(current_setting('archive_mode') <> 'off')"):
             must(pgbackrest(self.declared["stanza"], "check"), "pgbackrest check")
 
-    def check(self, folder: Path, text: str) -> None:
+    def check(self, config: Path) -> None:
         """Have pgbackrest read the configuration before it counts; an unknown word is a mere warning."""
-        with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".check-") as candidate:
-            candidate.write(text)
+        with tempfile.NamedTemporaryFile("w", dir=config.parent, prefix=".check-") as candidate:
+            candidate.write(self.files[config])
             candidate.flush()
-            Path(candidate.name).chmod(0o644)
+            own(candidate.fileno(), config)
             # It reads of a configuration what its command needs; without a file to push it then stops.
             done = pgbackrest(self.declared["stanza"], f"--config={candidate.name}", "archive-push")
         said = done.stdout + done.stderr
@@ -193,8 +191,7 @@ class Archiving:
         server = query(SEGMENTS)  # before the listing: what is archived meanwhile is in it then
         newest = max(about["backup"], key=lambda one: one["timestamp"]["stop"])
         place = f"archive/{self.stanza}/{about['archive'][-1]['id']}"
-        listing = must(as_postgres(PGBACKREST, "--output=json", "--recurse", "repo-ls", place), "repository")
-        names = [path.rpartition("/")[2] for path in json.loads(listing)]
+        names = [path.rpartition("/")[2] for path in listed(self.stanza, place)]
         return missing(names, newest["archive"]["start"], server)
 
     def busy(self) -> bool:
@@ -240,7 +237,7 @@ def replace(path: Path, text: str) -> None:
         with os.fdopen(handle, "w") as file:
             file.write(text)
             file.flush()
-            os.fchmod(handle, 0o644)
+            own(handle, path)
             os.fsync(handle)
         Path(name).replace(path)
     except BaseException:

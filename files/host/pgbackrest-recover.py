@@ -18,26 +18,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from pgbackrest_common import RefusedError, as_postgres, info, listed, must, pgbackrest, run
+
 UNIT = "hostwright-recovered.service"
 SPARE = 512 * 2**20  # bytes for what is replayed on top of a backup
-
-
-class RefusedError(Exception):
-    """Something that the person who runs this has to read."""
-
-
-def run(*argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False)
-
-
-def as_postgres(*argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    return run("runuser", "-u", "postgres", "--", *argv, stdin=stdin)
-
-
-def must(done: subprocess.CompletedProcess[str], what: str) -> str:
-    if done.returncode != 0:
-        raise RefusedError(f"{what}: {(done.stderr.strip() or done.stdout.strip())[-2000:]}")
-    return done.stdout
 
 
 def psql(sql: str, database: str, *where: str) -> subprocess.CompletedProcess[str]:
@@ -71,6 +55,15 @@ def within(to: str, first: int, last: int) -> None:
         raise RefusedError(f"{to} cannot be recovered: from {said(first)} to {said(last)} every moment can")
 
 
+def same_version(databases: list[dict[str, Any]], here: str) -> None:
+    """Raise RefusedError where the backups are of a version whose programs this host does not run."""
+    if databases and databases[-1]["version"] != here:
+        raise RefusedError(
+            f"the backups are of PostgreSQL {databases[-1]['version']}, and this host runs {here}; "
+            "recover them on a host of that version, and bring a dump of it here"
+        )
+
+
 def archived_up_to_now(stanza: str) -> int | None:
     """Have the running server archive all it has; where it is down, return when the last archive came."""
     pid_file = Path(os.environ["CLUSTER_DATA"]) / "postmaster.pid"
@@ -83,20 +76,12 @@ def archived_up_to_now(stanza: str) -> int | None:
     time.sleep(1.1)
     mark = "select pg_logical_emit_message(true, 'hostwright', 'all before this can be recovered')"
     must(psql(mark, "postgres"), "the running server")
-    must(
-        as_postgres("pgbackrest", f"--stanza={stanza}", "check"),
-        "the newest changes are not in the repository",
-    )
+    must(pgbackrest(stanza, "check"), "the newest changes are not in the repository")
     return None
 
 
 def newest_archive(stanza: str) -> int:
-    listing = must(
-        as_postgres("pgbackrest", "--output=json", "--recurse", "repo-ls", f"archive/{stanza}"),
-        "the repository",
-    )
-    files = [one for one in json.loads(listing).values() if one["type"] == "file"]
-    return max(int(one["time"]) for one in files)
+    return max(int(about["time"]) for about in listed(stanza, f"archive/{stanza}").values())
 
 
 def begin(spec: dict[str, Any]) -> None:
@@ -106,11 +91,12 @@ def begin(spec: dict[str, Any]) -> None:
             f"{root} has what was recovered before; look at it, and remove it with: recover.py --data end=1"
         )
     asked = int(time.time())
-    found = must(as_postgres("pgbackrest", f"--stanza={stanza}", "--output=json", "info"), "the repository")
-    backups = json.loads(found)[0]["backup"]
+    about = info(stanza)
+    same_version(about["db"], os.environ["CLUSTER_VERSION"])
+    backups = about["backup"]
     first, last = window(backups, asked, None)
     within(spec["to"], first, last)
-    newest = archived_up_to_now(stanza)
+    newest = newest_archive(stanza) if spec["gone"] else archived_up_to_now(stanza)
     within(spec["to"], first, asked if newest is None else newest)
     needed = max(one["info"]["size"] for one in backups) + SPARE
     free = shutil.disk_usage(root.parent).free
@@ -131,8 +117,8 @@ def begin(spec: dict[str, Any]) -> None:
 
 def restore(root: Path, spec: dict[str, Any]) -> None:
     must(
-        as_postgres(
-            "pgbackrest", f"--stanza={spec['stanza']}", "--type=time", f"--target={spec['to']}",
+        pgbackrest(
+            spec["stanza"], "--type=time", f"--target={spec['to']}",
             "--target-action=promote", "--archive-mode=off", f"--pg1-path={root}/data",
             # Without this the restored tablespaces would go where those of the running server are.
             f"--tablespace-map-all={root}/tablespaces", "restore",

@@ -38,7 +38,7 @@ def seen(recovery: RecoverySettings, settings: Settings, view: HostView) -> Any:
         "stanza": recovery.stanza,
         "timers": TIMERS,
         "port": settings.postgresql.port,
-        "repository": recovery.repository,
+        "repository": recovery.repository if recovery.s3 is None else None,
     }
     deadline = time.monotonic() + FIRST_BACKUP_SECONDS
     found = view.recovery(about)
@@ -79,4 +79,6 @@ def test_recovery_timers_wait(declared: DeclaredHost, seen: Any) -> None:
 
 def test_repository_has_room(declared: DeclaredHost, seen: Any) -> None:
     """A full one would throw changes away, and where it shares the server's disk, stop the server."""
+    if seen["free"] is None:
+        pytest.skip("the repository is in a bucket, which has no end that a host could see")
     assert seen["free"] > LEAST_FREE, f"only {seen['free']:.0%} of the repository's disk is free"

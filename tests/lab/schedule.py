@@ -24,6 +24,7 @@ LONGEST_FIRST = (
     "test_roles",
     "test_services",
     "test_pitr",
+    "test_pitr_bucket",
     "test_pool",
     "test_gates",
     "test_ufw",

@@ -23,13 +23,14 @@ ON_ONE = pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope=
 NOBODY = cast("DeclaredHost", None)
 QUEUE = "48M"  # three segments
 DEPLOY = """
+from pathlib import Path
 from operations import packages
 from settings import Settings
 from tasks import database, recovery
 settings = Settings(environment="lab", postgresql={{"recovery": {recovery}}})
 if recovery.packages(settings):
     packages.installed(name="package", packages=recovery.packages(settings))
-database.server(settings=settings)
+database.server(settings=settings, project=Path("/"))
 """
 ON = DEPLOY.format(recovery={"queue": QUEUE, "keep_full": 1})
 OFF = DEPLOY.format(recovery={"enabled": False})
@@ -133,7 +134,6 @@ def recover(project: Deployed, data: str) -> tuple[int, str]:
     return rc, stdout + stderr
 
 
-@ON_ONE
 def test_back_to_a_moment(server: LabHost, project: Deployed) -> None:
     """Rows before it are there, later ones are not, and the running server has all of them still."""
     sql(server, "create database shop")

@@ -152,6 +152,19 @@ def test_what_the_machine_at_hand_lacks(project: Path, change: str, message: str
     assert message in refused(project, "inventories/one.py", "deploy.py")
 
 
+def test_secret_of_a_bucket_that_is_not_at_hand(project: Path) -> None:
+    secrets = {
+        key: {"source": "environment", "variable": f"S3_{key.upper()}"}
+        for key in ("access_key", "secret_key", "passphrase")
+    }
+    declared = {"recovery": {"s3": {"endpoint": "store.test", "bucket": "shop", **secrets}}}
+    with (project / "group_data" / "one.py").open("a") as file:
+        file.write(f"postgresql = {declared!r}\n")
+    found = refused(project, "inventories/one.py", "deploy.py", S3_ACCESS_KEY="x", S3_PASSPHRASE="x")
+    assert "postgresql.recovery.s3.secret_key: environment variable S3_SECRET_KEY is not set" in found
+    assert "access_key: environment" not in found
+
+
 def test_requirements_without_hashes(project: Path) -> None:
     (project / "shop" / "requirements.txt").write_text("six==1.17.0\n")
     assert "has no hash; make the list with" in refused(project, "inventories/one.py", "deploy.py")

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 from pyinfra.api import OperationError
 
-from facts.script import HOST_PROGRAMS
+from facts.script import text
 from operations import pgbackrest
-from settings import PostgresqlSettings, Settings, load
+from operations.pgbackrest_bucket import Bucket
+from settings import PostgresqlSettings, Settings, SettingsError, load
 from tasks import recovery, trial
 
 
 def program(file: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(file.replace("-", "_"), HOST_PROGRAMS / f"{file}.py")
-    if spec is None or spec.loader is None:
-        raise FileNotFoundError(file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    """Load a program of the host's as it travels: whole."""
+    module = ModuleType(file)
+    exec(compile(text(f"{file}.py"), f"{file}.py", "exec"), module.__dict__)
     return module
 
 
@@ -58,7 +57,7 @@ def test_switched_off_the_server_archives_nothing_and_an_undo_knows_the_files() 
     assert pgbackrest.CONFIG in trial.touched(settings, "root").sent()["files"][""]["owned"]
 
 
-@pytest.mark.parametrize("word", ["to", "end", "lines"])
+@pytest.mark.parametrize("word", ["to", "end", "lines", "stanza"])
 def test_words_of_one_run_are_no_settings(word: str) -> None:
     assert load({"environment": "lab", word: "1"}, "x") == load({"environment": "lab"}, "x")
 
@@ -156,3 +155,114 @@ def test_command_line_wins_over_what_came_along() -> None:
     found = RECOVER.options(Path("/r"), 5433)
     assert (found["archive_mode"], found["listen_addresses"]) == ("off", "")
     assert found["unix_socket_directories"] == "/r"
+
+
+S3 = {
+    "endpoint": "s3.eu-central-1.amazonaws.com", "bucket": "shop-backups",
+    **{
+        key: {"source": "environment", "variable": f"STORE_{key.upper()}"}
+        for key in ("access_key", "secret_key", "passphrase")
+    },
+}  # fmt: skip
+
+
+def in_bucket(**values: Any) -> Settings:
+    return declared({"s3": {**S3, **values}})
+
+
+def test_bucket_is_in_the_configuration_and_its_secrets_are_not() -> None:
+    bucket = Bucket("store.test", "shop", "/etc/pgbackrest/secrets", port=9000, path_style=True)
+    told = json.loads(pgbackrest.declaration(pgbackrest.Recovery(bucket=bucket)))
+    assert told["repository"] is None
+    lines = told["files"][pgbackrest.CONFIG].splitlines()
+    for line in (
+        "repo1-type=s3", "repo1-s3-endpoint=store.test", "repo1-s3-bucket=shop", "repo1-storage-port=9000",
+        "repo1-s3-region=us-east-1", "repo1-s3-uri-style=path", "repo1-cipher-type=aes-256-cbc",
+        "repo1-cipher-pass=@SECRET /etc/pgbackrest/secrets/passphrase@",
+    ):  # fmt: skip
+        assert line in lines
+    assert not [line for line in lines if "ca-file" in line]
+    local = json.loads(pgbackrest.declaration(pgbackrest.Recovery()))
+    assert local["repository"] == "/var/lib/pgbackrest"
+    assert "s3" not in local["files"][pgbackrest.CONFIG]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        ("endpoint", "https://fra1.digitaloceanspaces.com", "write it without 'https://'"),
+        ("endpoint", "a.b\nrepo1-path=/x", "is not a host's name"),
+        ("bucket", "Shop", "is not a bucket's name"),
+        ("region", "eu central", "is not a region's name"),
+        ("port", 0, "greater than or equal to 1"),
+        ("ca_file", "ca.pem", "is relative"),
+        ("passphrase", {"source": "generated"}, "would be on the host alone"),
+        ("secret_key", "AKIA", "is written in plain text in a tracked file"),
+    ],
+)
+def test_bad_buckets_are_refused(key: str, value: object, why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        in_bucket(**{key: value})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("endpoint", "a b"),
+        ("bucket", "A"),
+        ("region", "x\ny"),
+        ("secrets", "x"),
+        ("ca_file", "x"),
+        ("port", 0),
+    ],
+)
+def test_bad_buckets_are_refused_by_the_operation(key: str, value: object) -> None:
+    bucket = Bucket(**{"endpoint": "e", "bucket": "b", "secrets": "/s", key: value})  # type: ignore[arg-type]  # wrong on purpose
+    with pytest.raises(OperationError, match=key):
+        pgbackrest.declaration(pgbackrest.Recovery(bucket=bucket))
+
+
+def test_secrets_of_the_bucket_come_from_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORE_ACCESS_KEY", "one")
+    monkeypatch.delenv("STORE_SECRET_KEY", raising=False)
+    monkeypatch.setenv("STORE_PASSPHRASE", "three")
+    with pytest.raises(
+        SettingsError, match=r"postgresql\.recovery\.s3\.secret_key: .*STORE_SECRET_KEY is not"
+    ):
+        recovery.given(in_bucket(), tmp_path)
+    monkeypatch.setenv("STORE_SECRET_KEY", "two")
+    found = {key: value.get_secret_value() for key, value in recovery.given(in_bucket(), tmp_path).items()}
+    assert found == {"access_key": "one", "secret_key": "two", "passphrase": "three"}
+    assert recovery.given(declared({}), tmp_path) == {}
+    assert recovery.given(declared({"enabled": False, "s3": S3}), tmp_path) == {}
+
+
+def test_an_undo_keeps_the_secrets_of_the_bucket() -> None:
+    sent = trial.touched(in_bucket(), "root").sent()
+    assert f"{recovery.SECRETS}/*" in sent["files"][""]["kept"]
+
+
+def test_secret_is_put_in_on_the_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CLUSTER_DATA", "CLUSTER_CONF", "PGPORT", "PGHOST"):
+        monkeypatch.setenv(name, f"<{name}>")
+    (tmp_path / "pass").write_text("a@b %1 \\1")
+    text = f"port=@PORT@\nkey=@SECRET {tmp_path}/pass@\n"
+    assert HOST.filled(text) == "port=<PGPORT>\nkey=a@b %1 \\1\n"
+    about: dict[str, Any] = {
+        "files": {"/etc/x.conf": text.replace("pass", "gone")},
+        "timers": [],
+        "repository": None,
+    }
+    made = HOST.Configured(about)
+    assert made.differs() == [f"{tmp_path}/gone"]
+    with pytest.raises(HOST.RefusedError, match="gone are not there; nothing was changed"):
+        made.apply()
+
+
+def test_server_of_another_version_is_not_recovered_here() -> None:
+    RECOVER.same_version([{"version": "15"}], "15")
+    RECOVER.same_version([], "15")
+    with pytest.raises(RECOVER.RefusedError, match=r"of PostgreSQL 15, and this host runs 17"):
+        RECOVER.same_version([{"version": "15"}], "17")

@@ -61,7 +61,7 @@ if backups:
     names = [name for name in [*listing, *waiting] if SEGMENT.match(name)]
     per_log = 2**32 // archiver["segment"]
     gaps = len(missing(names, newest["archive"]["start"], archiver["current"], per_log))
-disk = os.statvfs(ABOUT["repository"])
+disk = os.statvfs(ABOUT["repository"]) if ABOUT["repository"] is not None else None
 shown = {
     timer: out("systemctl", "show", "-P", "ActiveState", "-P", "UnitFileState", timer).split()
     for timer in ABOUT["timers"]
@@ -73,7 +73,7 @@ print(
     json.dumps(
         {
             "archiver": archiver, "backups": len(backups), "ages": ages, "gaps": gaps, "timers": shown,
-            "free": disk.f_bavail / disk.f_blocks, "first": state.stdout.strip() == "activating",
+            "free": disk and disk.f_bavail / disk.f_blocks, "first": state.stdout.strip() == "activating",
         }
     )
 )  # fmt: skip
