@@ -1,6 +1,10 @@
-# Which backups are kept: a pure function of their stamps.
+# Which backups are kept, a pure function of their stamps; and the end of the others.
 import calendar
 import datetime
+import fcntl
+import os
+
+from backup_common import backups, remove, say, state, sync
 
 RECENT = 24 * 3600
 
@@ -40,3 +44,36 @@ def week(stamp):
 
 def month(stamp):
     return stamp[:6]
+
+
+def in_use(path):
+    """Return whether a restore reads a backup; it holds the directory's lock as long as it does."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def prune(config, newest):
+    """Remove the backups that the policy lets go."""
+    found = backups(config)
+    proven = state(config).get("proven") or {}
+    keep = config["keep"]
+    stay = kept(
+        list(found), keep["daily"], keep["weekly"], keep["monthly"], always=[proven.get("stamp"), newest]
+    )
+    for stamp in sorted(set(found) - stay):
+        if in_use(f"{config['root']}/{stamp}"):
+            say(f"{config['app']}: backup {stamp} is being restored; it stays until the next time")
+            continue
+        # Under another name first: cut off half way, it must not look like one that is whole.
+        gone = f"{config['root']}/.{stamp}.partial"
+        remove(gone)
+        os.rename(f"{config['root']}/{stamp}", gone)
+        sync(config["root"])
+        remove(gone)
+        say(f"{config['app']}: removed backup {stamp}, which the policy lets go")

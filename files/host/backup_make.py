@@ -20,11 +20,10 @@ from backup_common import (
     say,
     size,
     stamp_of,
-    state,
     sync,
     write,
 )
-from backup_keep import kept
+from backup_keep import prune
 from backup_read import Reader, digest_of, open_inside, table_members
 from backup_session import ABOUT, TABLES, Session, count, lock_tables
 
@@ -278,21 +277,3 @@ def make(config):
     )
     prune(config, made["stamp"])
     return made
-
-
-def prune(config, newest):
-    """Remove the backups that the policy lets go."""
-    found = backups(config)
-    proven = state(config).get("proven") or {}
-    keep = config["keep"]
-    stay = kept(
-        list(found), keep["daily"], keep["weekly"], keep["monthly"], always=[proven.get("stamp"), newest]
-    )
-    for stamp in sorted(set(found) - stay):
-        # Under another name first: cut off half way, it must not look like one that is whole.
-        gone = f"{config['root']}/.{stamp}.partial"
-        remove(gone)
-        os.rename(f"{config['root']}/{stamp}", gone)
-        sync(config["root"])
-        remove(gone)
-        say(f"{config['app']}: removed backup {stamp}, which the policy lets go")

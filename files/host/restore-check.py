@@ -9,7 +9,7 @@ import time
 from restore_common import FailedError, holds, literal, live, psql
 from restore_files import about, choose, fits, old_enough, stamps, verify
 
-TIMES = {"timestamp with time zone": "{}", "timestamp without time zone": "{}", "date": "{}"}
+TIMES = {"timestamp with time zone", "timestamp without time zone", "date"}
 NUMBERS = {"integer", "bigint", "numeric", "double precision", "real"}
 
 
@@ -46,12 +46,13 @@ def newer(database, wanted, made):
         if kind not in TIMES and kind not in NUMBERS:
             said.append(f"{table}.{column} is {kind}, which is no time; correct time_columns")
             continue
-        value = f"to_timestamp({name}::double precision)" if kind in NUMBERS else name
+        # One without a time zone means what it means in the database's own.
+        value = f"to_timestamp({name}::double precision)" if kind in NUMBERS else f"{name}::timestamptz"
         asked.append(
-            f"select {literal(table)}, count(*), max({value}) from {quoted} "
+            f"select {literal(table)}, count(*), max({value}) at time zone 'UTC' from {quoted} "
             f"where {value} > to_timestamp({made});"
         )
-    for table, rows, last in psql("set timezone = 'UTC';" + "\n".join(asked), database) if asked else ():
+    for table, rows, last in psql("\n".join(asked), database) if asked else ():
         said.append(
             f"{table}: {rows} rows are newer" + (f", the last of {last[:19]} UTC" if int(rows) else "")
         )

@@ -2,6 +2,7 @@
 # usage: postgres-cluster.sh CLUSTER up python3 ... restore-load.py SPEC
 # SPEC is JSON: app, database, fresh, replaced, role, cluster, snapshot, stop (a program of the trial, with
 # its arguments), and source: {"path": backup of this host}, {"upload": what was brought} or {} for none.
+import fcntl
 import json
 import os
 import subprocess
@@ -155,8 +156,19 @@ def differences(wanted, found):
     ]
 
 
+def held(path):
+    """Keep a backup from being pruned as long as this program runs."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+        fcntl.flock(handle, fcntl.LOCK_SH)
+    except FileNotFoundError:
+        raise FailedError(f"{path} is gone: it was pruned meanwhile; choose another backup") from None
+
+
 def load(spec):
     began = time.monotonic()
+    if "path" in spec["source"]:
+        held(spec["source"]["path"])
     source, now = Source(spec["source"]), live(spec["database"])
     if now is None:
         raise FailedError(f"there is no database {spec['database']!r} any more; run deploy.py first")

@@ -58,7 +58,11 @@ def deployed(lab_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Dep
     result = Deployed(lab_host, "root", copy(tmp_path_factory.mktemp("clone")))
     sql(lab_host, "set role rec_io_db_owner;"
         "create table kept (id int primary key, at timestamptz not null default now());"
-        "insert into kept values (1, '2026-01-31'); reset role;"
+        "insert into kept values (1, '2026-01-31');"
+        # In a time zone that is half a day ahead: only the second is of after the backup.
+        "create table noted (at timestamp);"
+        "insert into noted values ('2026-02-01 12:00'), ('2026-02-01 14:00');"
+        "reset role; alter database rec_io_db set timezone = 'Pacific/Auckland';"
         "create role reader; grant connect on database rec_io_db to reader; grant select on kept to reader;"
         "alter database rec_io_db set work_mem = '6MB'")  # fmt: skip
     # The host's own first backup is newer than the one that is made here.
@@ -66,7 +70,9 @@ def deployed(lab_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Dep
     frozen(lab_host)
     sql(lab_host, "insert into kept values (2)")
     declared = result.project / "group_data" / "all.py"
-    declared.write_text(declared.read_text().replace('"time_columns": {', '"time_columns": {"kept": "at", '))
+    declared.write_text(
+        declared.read_text().replace('"time_columns": {', '"time_columns": {"kept": "at", "noted": "at", ')
+    )
     return result
 
 
@@ -120,6 +126,7 @@ def test_a_backup_takes_the_place_of_the_database(deployed: Deployed) -> None:
         code, said = restore(deployed, f"from={STAMP}", "yes=1")
     assert code == 0, said
     assert "would be lost: kept: 1 rows are newer" in said
+    assert "would be lost: noted: 1 rows are newer, the last of 2026-02-01 01:00:00 UTC" in said
     assert "as backed up" in said
     assert kept_rows(host) == "1"
     after = databases(host)

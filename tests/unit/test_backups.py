@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
+import json
+import os
 import sys
 import threading
 import time
@@ -76,6 +79,26 @@ def test_policy_over_a_year() -> None:
     assert any(14 <= age <= 28 for age in ages)
     assert ages[-1] >= 31
     assert len(found) <= 14
+
+
+def test_a_backup_that_is_being_restored_is_not_pruned(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(4):
+        stamp = host.stamp_of(NOW + number * 40 * DAY)
+        (tmp_path / stamp).mkdir()
+        about = {"stamp": stamp, "made": 1, "bytes": 1, "tables": {}, "files": {}}
+        (tmp_path / stamp / "backup.json").write_text(json.dumps(about))
+    names = sorted(path.name for path in tmp_path.iterdir())
+    config = {"app": "shop", "root": str(tmp_path), "keep": {"daily": 1, "weekly": 1, "monthly": 1}}
+    handle = os.open(tmp_path / names[1], os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_SH)
+    host.prune(config, names[-1])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [names[1], names[3]]
+    assert f"backup {names[1]} is being restored; it stays until the next time" in capsys.readouterr().out
+    os.close(handle)
+    host.prune(config, names[-1])
+    assert [path.name for path in tmp_path.iterdir()] == [names[3]]
 
 
 def copy_text(rows: int) -> bytes:
