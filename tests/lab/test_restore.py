@@ -155,8 +155,12 @@ def test_a_backup_takes_the_place_of_the_database(deployed: Deployed) -> None:
 
 
 def test_a_second_one_in_a_row_and_the_deploy_after_it(deployed: Deployed) -> None:
+    # It waits until somebody holds the backup, as whoever prunes would find it.
+    free = f"while flock --nonblock --exclusive {PLACE} true; do sleep 0.05; done"
+    shell(deployed.host, f"systemd-run --quiet --unit=until-held sh -c '{free}'")
     code, said = restore(deployed, "from=newest", "yes=1")
     assert code == 0, said
+    assert ssh(deployed.host, "systemctl is-active until-held").stdout == "inactive\n"
     names = sorted(databases(deployed.host))
     assert len([name for name in names if "_replaced_" in name]) == 2
     process = deployed.start("-y", verb="history.py")
