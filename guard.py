@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import signal
 import sys
 from collections.abc import Iterable, Mapping
@@ -16,7 +17,7 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra.context import ctx_state
 
 import app_source
-from connection import WithoutDelay
+import connectors
 from settings import Settings, load
 from settings.app import App
 from settings.groups import apps_declared
@@ -30,6 +31,8 @@ WITHOUT_CODE = {
 }  # fmt: skip
 # Files of group_data/ that every host, or every host of one inventory, gets without asking.
 RESERVED_GROUPS = {"all", *(path.stem for path in (PROJECT / "inventories").glob("*.py"))}
+# "fast" or "plain", for one run; the setting `connector` of group_data/ otherwise.
+CONNECTOR_VARIABLE = "HOSTWRIGHT_CONNECTOR"
 _installed = False
 _verb = ""
 
@@ -67,10 +70,24 @@ def install() -> None:
     def init(inventory: Inventory, config: Config, initial_limit: list[Host] | None = None) -> None:
         hosts = list(inventory) if initial_limit is None else initial_limit
         check_inventory(str(parameters.get("inventory", "")), hosts, _runs_a_verb(parameters))
+        _choose_connectors(hosts, parameters)
         original(inventory, config, initial_limit)
-        state.add_callback_handler(WithoutDelay())
 
     state.init = init
+
+
+def _choose_connectors(hosts: list[Host], parameters: dict[str, Any]) -> None:
+    inventory, given = str(parameters.get("inventory", "")), os.environ.get(CONNECTOR_VARIABLE)
+    if given not in (None, "", "fast", "plain"):
+        raise GuardError(f"{CONNECTOR_VARIABLE} is {given!r}; write 'fast' or 'plain', or unset it")
+    declared = _runs_a_verb(parameters)
+    fast = [
+        host
+        for host in hosts
+        if (given or (settings_of(host, inventory).connector if declared else "fast")) == "fast"
+    ]
+    # A run that asks before it changes anything, or changes nothing, asks its facts in another order.
+    connectors.install(fast, inventory, _verb, *(flag for flag in ("yes", "dry") if parameters.get(flag)))
 
 
 def _stop(number: int, _frame: object) -> None:

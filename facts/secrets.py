@@ -17,7 +17,7 @@ ITERATIONS = 100_000
 
 
 class SecretFields(TypedDict):
-    """One secret's file; `digest` is PBKDF2-SHA256 with the directory's path as salt."""
+    """One secret's file; `digest` is PBKDF2-SHA256 with the directory's path as salt, or ""."""
 
     user: str
     group: str
@@ -36,10 +36,11 @@ class SecretDigests(FactBase[dict[str, SecretFields]]):
     Read the state of every secret in a directory by name; empty where there is none.
 
     + directory: absolute path
+    + given: names of those whose digest is wanted, for it takes its time
     """
 
     @override
-    def requires_command(self, directory: str) -> str:
+    def requires_command(self, directory: str, given: tuple[str, ...]) -> str:
         return "python3"
 
     @staticmethod
@@ -48,8 +49,8 @@ class SecretDigests(FactBase[dict[str, SecretFields]]):
         return {}
 
     @override
-    def command(self, directory: str) -> StringCommand:
-        return script("secrets-digests.py", directory, directory, ITERATIONS)
+    def command(self, directory: str, given: tuple[str, ...]) -> StringCommand:
+        return script("secrets-digests.py", directory, directory, ITERATIONS, *given)
 
     @override
     def process(self, output: list[str]) -> dict[str, SecretFields]:

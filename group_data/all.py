@@ -13,6 +13,9 @@ packages = ["htop", "iotop", "nethogs"]
 # Install pending package upgrades with each run.
 upgrade = True
 
+# How hosts are reached over SSH: "fast", or "plain", pyinfra's own connector as it comes.
+connector = "fast"
+
 # A run that changes a host is on trial until it is confirmed: without a sign of life from it for this many
 # seconds the host undoes the change by itself.
 trial = {"seconds": 300}

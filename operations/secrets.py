@@ -49,7 +49,9 @@ def store(
         if not value.get_secret_value().encode().strip():
             raise OperationError(f"secrets.store: the value of {key!r} is empty or blank; give it one")
 
-    now: dict[str, SecretFields] = host.get_fact(SecretDigests, directory=directory)
+    now: dict[str, SecretFields] = host.get_fact(
+        SecretDigests, directory=directory, given=tuple(sorted(given))
+    )
     to_write = {
         key: value.get_secret_value()
         for key, value in given.items()

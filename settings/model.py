@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import model_validator
 
@@ -21,6 +21,8 @@ class Settings(Model):
     + environment: the inventory's name, such as "staging"; checked against the inventory file
     + packages: Debian packages beyond those that the layers need themselves, default none
     + upgrade: install pending package upgrades, default True
+    + connector: how hosts are reached over SSH: "fast" (default: everything asked at once, over one channel
+      that stays open), or "plain", pyinfra's own as it comes; HOSTWRIGHT_CONNECTOR says otherwise for one run
     + trial, ssh, swap, firewall, postgresql: see there; `swap` None leaves swap alone
     + apps: name to app; several may share one host
     """
@@ -28,6 +30,7 @@ class Settings(Model):
     environment: EnvironmentName
     packages: Annotated[tuple[PackageName, ...], AsTuple] = ()
     upgrade: bool = True
+    connector: Literal["fast", "plain"] = "fast"
     trial: TrialSettings = TrialSettings()
     ssh: SshSettings = SshSettings()
     swap: SwapSettings | None = SwapSettings()

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pyinfra.api.deploy import deploy
-from pyinfra.operations import server
 
-from operations import atomic, directories, names, secrets
+from operations import accounts, atomic, directories, names, secrets
 from operations.directories import Directory
 from operations.secrets import Variable
 from settings import SecretReference
@@ -26,15 +25,7 @@ def make(app: App) -> None:
         user=user,
         home=app.root,
     )
-    server.user(
-        name=f"Create the service user {user}",
-        user=user,
-        home=app.root,
-        create_home=False,
-        ensure_home=False,
-        shell="/usr/sbin/nologin",
-        system=True,
-    )
+    accounts.system_user(name=f"Create the service user {user}", user=user, home=app.root)
     directories.present(
         name=f"Make the directories of {app.key}",
         directories=[

@@ -25,7 +25,17 @@ if [ -n "$(find "$lists" -maxdepth 1 -name '*_Packages*' -print -quit)" ]; then
     fi
 fi
 
-if [ "$upgrades" = upgrades ]; then
+# Whether a package has another version to go to than the one that is installed: all that is installed is asked
+# at once, in a sixth of the time that working out an upgrade takes.
+outdated() {
+    dpkg-query --show --showformat '${db:Status-Abbrev}|${binary:Package}\n' | sed -n 's/^.i.|//p' |
+        xargs apt-cache policy | awk '
+            $1 == "Installed:" { installed = $2 }
+            $1 == "Candidate:" && $2 != installed { found = 1 }
+            END { exit !found }'
+}
+
+if [ "$upgrades" = upgrades ] && outdated; then
     # What apt holds back, because of a hold or of a phased update, has no Inst line.
     apt-get -q -s -o Debug::NoLocking=true --with-new-pkgs upgrade | sed -n 's/^Inst \([^ ]*\).*/pending \1/p'
 fi

@@ -1,5 +1,6 @@
 # The lock of one run on this host. It lives in /run: a reboot ends every run.
-# usage: run-lock.sh take RUN EXPIRES OWNER PURPOSE      prints the login's session; exit 3 when somebody holds it
+# usage: run-lock.sh take RUN EXPIRES OWNER PURPOSE      prints for how many ns nobody took or gave it back, and
+#                                                       the login's session; exit 3 when somebody holds it
 #        run-lock.sh beat RUN                            exit 4 when the run has lost it
 #        run-lock.sh release RUN                         a line for the ledger on standard input, or nothing
 set -eu
@@ -46,6 +47,9 @@ stale() {
     [ "$(age)" -gt "$(field expires)" ]
 }
 
+# Every lock that is taken, kept or given back is renamed or removed in there.
+quiet() { echo $(($(date +%s%N) - $(stat -c %.9Y "$dir" | tr -d .))); }
+
 mkdir -p "$dir"
 exec 9>"$dir/.guard"
 flock 9
@@ -53,17 +57,20 @@ flock 9
 case $verb in
 take)
     expires=$1 owner=$2 purpose=$3
+    quiet=$(quiet)
     if [ -e "$lock" ] && [ "$(field run)" != "$run" ]; then
         if ! stale; then
             echo "$(field owner) has been running $(field purpose) here since $(field since) (last sign of life $(age) s ago)" >&2
             exit 3
         fi
         echo "the run of $(field owner), $(field purpose) of $(field since), was cut off" >&2
+        quiet=0
         rm -f -- "$lock"
     fi
     # What a run that was cut off left behind is undone before anything else begins.
     if [ -d "$trial" ]; then
         echo "a change that was never confirmed is undone first" >&2
+        quiet=0
         # Not by this login's own hand: its end must not cut the undo off.
         if ! systemctl start hostwright-undo.service; then :; fi
         if [ -d "$trial" ]; then
@@ -73,6 +80,7 @@ take)
     fi
     # A confirmation that was cut off before all of it was recorded.
     if [ -e "$trial.confirmed/trial-undo.py" ]; then
+        quiet=0
         python3 -I "$trial.confirmed/trial-undo.py" undo - "the run was cut off" >&2
     fi
     here=$(session)
@@ -86,6 +94,7 @@ take)
     } >"$lock.new"
     heard
     mv -fT -- "$lock.new" "$lock"
+    echo "quiet $quiet"
     echo "session $here"
     ;;
 beat)

@@ -1,6 +1,6 @@
-"""Print one JSON object: for each secret of a directory its owner, mode and salted, slow digest.
+"""Print one JSON object: of each secret of a directory owner and mode, of some a salted, slow digest.
 
-usage: secrets-digests.py DIRECTORY SALT ITERATIONS
+usage: secrets-digests.py DIRECTORY SALT ITERATIONS NAME...      NAME: whose digest is wanted
 """
 
 import grp
@@ -10,7 +10,7 @@ import os
 import pwd
 import sys
 
-directory, salt, iterations = sys.argv[1], sys.argv[2], int(sys.argv[3])
+directory, salt, iterations, wanted = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4:]
 found = {}
 for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else []:
     path = os.path.join(directory, name)
@@ -24,6 +24,8 @@ for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else []:
         "group": grp.getgrgid(status.st_gid).gr_name,
         "mode": f"{status.st_mode & 0o7777:04o}",
         "empty": not value.strip(),
-        "digest": hashlib.pbkdf2_hmac("sha256", value, salt.encode(), iterations).hex(),
+        "digest": "",
     }
+    if name in wanted:
+        found[name]["digest"] = hashlib.pbkdf2_hmac("sha256", value, salt.encode(), iterations).hex()
 print(json.dumps(found))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import nullcontext
 from typing import Any
 
 import gevent
@@ -12,6 +13,7 @@ from pyinfra import logger
 from pyinfra.api import QuoteString, StringCommand
 from pyinfra.api.exceptions import PyinfraError
 
+import connectors
 from facts.script import HOST_PROGRAMS, script, text
 from operations.supervisor_text import render
 from operations.trial.run import HostRun
@@ -34,14 +36,19 @@ DEAD = (OSError, EOFError, SSHException, PyinfraError)
 
 
 def _run(
-    run: HostRun, command: StringCommand, timeout: int | None = None
+    run: HostRun, command: StringCommand, timeout: int | None = None, *, locking: bool = False
 ) -> tuple[int, list[str], list[str]]:
-    """Run a command; return a code that `exit N` on the host gave, and what it said on both ways."""
+    """
+    Run a command; return a code that `exit N` on the host gave, and what it said on both ways.
+
+    + locking: whether it changes nothing but the lock, default False
+    """
     # pyinfra tells success from failure only: the code is asked for by name.
     arguments = {**run.arguments, "_timeout": timeout} if timeout else run.arguments
     wrapped = StringCommand(command, "&& echo hostwright-exit=0 || echo hostwright-exit=$?")
     wrapped.connector_arguments = command.connector_arguments
-    with gevent.Timeout(timeout + 5 if timeout else None, exception=TimeoutError):
+    aside = connectors.aside() if locking else nullcontext()
+    with gevent.Timeout(timeout + 5 if timeout else None, exception=TimeoutError), aside:
         _, output = run.host.run_shell_command(wrapped, **{**command.connector_arguments, **arguments})
     lines = output.stdout_lines
     code = -1
@@ -53,10 +60,16 @@ def _run(
 def take(run: HostRun) -> tuple[int, str]:
     """Take the lock; return 0, or HELD or another code with what the host said."""
     code, said, wrong = _run(
-        run, script("run-lock.sh", "take", run.about.id, run.seconds, run.about.owner, run.about.purpose)
+        run,
+        script("run-lock.sh", "take", run.about.id, run.seconds, run.about.owner, run.about.purpose),
+        locking=True,
     )
     for line in wrong if code == 0 else ():
         logger.info(f"{run.host.print_prefix}{line}")
+    for line in said:
+        if line.startswith("quiet "):
+            # What was read while another run may have been at work does not count.
+            connectors.quiet(run.host, int(line.split()[1]) / 1e9)
     words = said[-1].split() if said else []
     if len(words) == 3:
         run.session = {"pid": int(words[1]), "started": words[2]}
@@ -66,7 +79,8 @@ def take(run: HostRun) -> tuple[int, str]:
 def beat(run: HostRun) -> bool:
     """Tell the host that this run is alive; return whether it heard."""
     try:
-        code, _, _ = _run(run, script("run-lock.sh", "beat", run.about.id), timeout=max(5, run.seconds // 5))
+        beat_of = script("run-lock.sh", "beat", run.about.id)
+        code, _, _ = _run(run, beat_of, timeout=max(5, run.seconds // 5), locking=True)
     except DEAD:
         return False
     return code == 0

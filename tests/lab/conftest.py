@@ -52,6 +52,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what runs ask their hosts out of the cache of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOSTWRIGHT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def tidy_lab() -> Iterator[None]:
     """Take down what killed sessions left behind; let SIGTERM end this one as Ctrl-C does, tidily."""
     former = signal.signal(signal.SIGTERM, signal.default_int_handler)

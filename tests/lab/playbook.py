@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shlex
@@ -19,6 +20,23 @@ from tests.lab import warm
 PROJECT = Path(__file__).resolve().parent.parent.parent
 PYINFRA = Path(sys.executable).with_name("pyinfra")
 
+# pyinfra reads this before the inventory; the project's own config.py does the same, and more.
+FAST = """
+from pyinfra.context import ctx_state
+
+import connectors
+
+state = ctx_state.get()
+original = state.init
+
+
+def init(inventory, config, initial_limit=None):
+    connectors.install(list(inventory), "{about}")
+    original(inventory, config, initial_limit)
+
+
+state.init = init
+"""
 # What `fingerprint` looks at unless told otherwise: where a deploy puts things.
 PLACES = ("/etc", "/opt", "/usr/local", "/var/lib/hostwright", "/var/lib/apt/lists")
 
@@ -75,6 +93,9 @@ def _write(host: LabHost, deploy: str, directory: Path) -> dict[str, str]:
     """Write the files of one run, and return its environment."""
     (directory / "inventory.py").write_text(inventory(host), encoding="utf-8")
     (directory / "deploy.py").write_text(deploy, encoding="utf-8")
+    if os.environ.get("HOSTWRIGHT_CONNECTOR") != "plain":
+        about = hashlib.sha256(deploy.encode()).hexdigest()
+        (directory / "config.py").write_text(FAST.format(about=about), encoding="utf-8")
     return {**os.environ, "PYTHONPATH": str(PROJECT)}
 
 

@@ -26,6 +26,7 @@ LONGEST_FIRST = (
     "test_pitr",
     "test_pitr_bucket",
     "test_pool",
+    "test_connector",
     "test_gates",
     "test_ufw",
     "test_swap",
@@ -35,6 +36,7 @@ LONGEST_FIRST = (
     "test_restarts",
     "test_upload",
     "test_migrations",
+    "test_accounts",
     "test_atomic",
     "test_bare",
 )

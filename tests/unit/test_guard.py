@@ -19,7 +19,8 @@ HOST = "('app-1', {'ssh_hostname': '192.0.2.255', 'ssh_port': 9, 'ssh_user': 'op
 def project(tmp_path: Path) -> Path:
     """Return a copy of what a run needs, with one app of its own."""
     for name in (
-        "config.py", "guard.py", "app_source.py", "host_lists.py", "artefact", "facts", "files", "operations",
+        "config.py", "guard.py", "app_source.py", "host_lists.py", "artefact", "connectors", "facts", "files",
+        "operations",
         "settings", "tasks", "templates",
     ):  # fmt: skip
         source = PROJECT / name
@@ -64,6 +65,14 @@ def test_a_sound_run_goes_on_to_connect(project: Path) -> None:
     code, output = run(project, "-y", "inventories/one.py", "deploy.py")
     assert code == 1
     assert "Connecting to hosts" in output
+
+
+def test_a_connector_that_there_is_not(project: Path) -> None:
+    output = refused(project, "inventories/one.py", "deploy.py", HOSTWRIGHT_CONNECTOR="quick")
+    assert "HOSTWRIGHT_CONNECTOR is 'quick'; write 'fast' or 'plain', or unset it" in output
+    with (project / "group_data" / "one.py").open("a") as file:
+        file.write("connector = 'quick'\n")
+    assert "connector: 'quick'" in refused(project, "inventories/one.py", "deploy.py")
 
 
 def test_a_mistyped_inventory(project: Path) -> None:

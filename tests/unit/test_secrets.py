@@ -88,11 +88,13 @@ def test_cut_off_input_changes_nothing(tmp_path: Path) -> None:
 
 def test_digests_match_and_hide(tmp_path: Path) -> None:
     stored(tmp_path, given={"key": "correct horse"})
-    done = program("secrets-digests.py", str(tmp_path), str(tmp_path), str(ITERATIONS))
+    done = program("secrets-digests.py", str(tmp_path), str(tmp_path), str(ITERATIONS), "key")
     fields = json.loads(done.stdout)["key"]
     assert fields["digest"] == digest("correct horse", str(tmp_path))
     assert fields["digest"] != digest("correct horse", "/elsewhere")
     assert "horse" not in done.stdout
+    done = program("secrets-digests.py", str(tmp_path), str(tmp_path), str(ITERATIONS), "other")
+    assert json.loads(done.stdout)["key"]["digest"] == ""
 
 
 def env(action: str, path: Path, secrets: Path, variables: list[list[str]], mode: str = "0600") -> str:

@@ -1,0 +1,153 @@
+"""One channel of an SSH connection that stays open, with a program at its other end that runs commands."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import gevent
+from gevent.event import Event
+from gevent.lock import RLock
+from gevent.queue import Queue
+from paramiko import SSHException
+from paramiko.transport import Transport
+
+from facts.script import text
+
+HEADER = struct.Struct(">IBI")
+RUN, READ, DROP = 1, 2, 3
+READY, OUT, ERR, EXIT = 0, 1, 2, 3
+PIECE = 65536
+LOST = -1
+PROGRAM = "command-runner.py"
+
+
+class Reply:
+    """What one command says, as it comes, and its exit code."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[int, Queue] = {OUT: Queue(), ERR: Queue()}
+        self._ended = Event()
+        self._code = LOST
+
+    def add(self, kind: int, piece: bytes) -> None:
+        self._pieces[kind].put(piece)
+
+    def end(self, code: int) -> None:
+        self._code = code
+        for queue in self._pieces.values():
+            queue.put(None)
+        self._ended.set()
+
+    def lines(self, kind: int) -> Iterator[str]:
+        """Yield the lines of OUT or ERR, once; the last one may have no line feed."""
+        held = b""
+        while (piece := self._pieces[kind].get()) is not None:
+            *whole, held = (held + piece).split(b"\n")
+            for line in whole:
+                yield line.decode("utf-8") + "\n"
+        if held:
+            yield held.decode("utf-8")
+
+    def code(self, timeout: float | None = None) -> int:
+        """Wait for the exit code; -1 where a signal or the end of the connection ended the command."""
+        if not self._ended.wait(timeout):
+            raise TimeoutError
+        return self._code
+
+
+class Channel:
+    """
+    Runs commands over one channel; several may be under way at once.
+
+    + transport: of a connection that is open
+
+    Raises SSHException where the channel cannot be opened.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._channel = transport.open_session()
+        self._channel.exec_command(f"exec python3 -I -c {shlex.quote(text(PROGRAM))}")
+        self._packer = zlib.compressobj()
+        self._sending = RLock()
+        self._replies: dict[int, Reply] = {}
+        self._last = 0
+        self._ready = False
+        self._over = False
+        # The host has no Python yet: the program never ran, and so no command did.
+        self.absent = False
+        gevent.spawn(self._receive)
+
+    def run(self, command: str, stdin: str | None = None) -> Reply:
+        """Begin a command at once."""
+        return self._send([(RUN, command, stdin)])[0]
+
+    def read(self, commands: list[str]) -> list[Reply]:
+        """Begin commands that only read: in this order, as many at a time as the host has CPUs."""
+        return self._send([(READ, command, None) for command in commands])
+
+    def drop(self) -> None:
+        """End the reading commands that have not begun."""
+        self._write(HEADER.pack(0, DROP, 0))
+
+    def _send(self, requests: list[tuple[int, str, str | None]]) -> list[Reply]:
+        data, replies = b"", []
+        for kind, command, stdin in requests:
+            self._last += 1
+            reply = self._replies[self._last] = Reply()
+            replies.append(reply)
+            payload = json.dumps({"command": command, "stdin": stdin}).encode()
+            data += HEADER.pack(self._last, kind, len(payload)) + payload
+        self._write(data)
+        return replies
+
+    def _write(self, data: bytes) -> None:
+        # One at a time: the packer's state is what the other end unpacks with.
+        with self._sending:
+            if self._over:
+                raise SSHException("the connection is lost")
+            packed = self._packer.compress(data) + self._packer.flush(zlib.Z_SYNC_FLUSH)
+            self._channel.sendall(packed)
+
+    def _receive(self) -> None:
+        held = b""
+        try:
+            while piece := self._channel.recv(PIECE):
+                held += piece
+                while len(held) >= HEADER.size:
+                    number, kind, length = HEADER.unpack_from(held)
+                    if len(held) < HEADER.size + length:
+                        break
+                    self._take(number, kind, held[HEADER.size : HEADER.size + length])
+                    held = held[HEADER.size + length :]
+            # Nothing came, and the shell says that it found no such program.
+            self.absent = not self._ready and self._channel.recv_exit_status() > 0
+        except (OSError, EOFError, SSHException):
+            pass  # what is under way ends below
+        finally:
+            self._over = True
+            for reply in self._replies.values():
+                reply.end(LOST)
+            self._replies.clear()
+
+    def _take(self, number: int, kind: int, payload: bytes) -> None:
+        if kind == READY:
+            self._ready = True
+        elif kind == EXIT:
+            self._replies.pop(number).end(int(payload))
+        else:
+            self._replies[number].add(kind, payload)
+
+
+def stdin_text(given: Any) -> str | None:
+    """Return what pyinfra would write to a command's standard input: whole lines."""
+    if not given:
+        return None
+    lines = given.readlines() if hasattr(given, "readlines") else given
+    if not isinstance(lines, list | tuple):
+        lines = [lines]
+    return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)

@@ -1,0 +1,133 @@
+"""
+Run the commands that come in over one open channel, and send back what they say.
+
+usage: python3 -I -c ...     standard input: frames in one zlib stream; standard output: frames
+
+A frame has a number, a kind and a length (">IBI"), and that many bytes. In: RUN, a command that begins at
+once, and READ, one that waits its turn, so that a host does no more of them at a time than it has CPUs: JSON
+{"command": ..., "stdin": ... or null}. DROP ends those that still wait. Out: READY once, then for each
+command OUT and ERR as they come, and EXIT with its exit code, -1 where a signal ended it or it never began.
+
+Each command runs as sshd would run it: by the login's shell, in a session of its own.
+"""
+
+import collections
+import json
+import os
+import pwd
+import selectors
+import struct
+import subprocess
+import sys
+import threading
+import zlib
+
+HEADER = struct.Struct(">IBI")
+RUN, READ, DROP = 1, 2, 3
+READY, OUT, ERR, EXIT = 0, 1, 2, 3
+PIECE = 65536
+SHELL = pwd.getpwuid(os.getuid()).pw_shell or "/bin/sh"
+
+writing = threading.Lock()
+waiting = collections.deque()
+turn = threading.Condition()
+
+
+def send(number, kind, payload=b""):
+    data = HEADER.pack(number, kind, len(payload)) + payload
+    with writing:
+        try:
+            while data:
+                data = data[os.write(1, data) :]
+        except OSError:
+            # The login has ended; what still runs finds its pipes closed, as under sshd.
+            os._exit(0)
+
+
+def feed(pipe, text):
+    """Write a command's standard input; it need not read it."""
+    try:
+        with pipe:
+            pipe.write(text.encode())
+    except OSError:
+        pass
+
+
+def run(number, request):
+    process = subprocess.Popen(
+        [SHELL, "-c", request["command"]], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, bufsize=0, start_new_session=True,
+    )  # fmt: skip
+    if request["stdin"]:
+        threading.Thread(target=feed, args=(process.stdin, request["stdin"]), daemon=True).start()
+    else:
+        process.stdin.close()
+    with selectors.DefaultSelector() as pipes:
+        pipes.register(process.stdout, selectors.EVENT_READ, OUT)
+        pipes.register(process.stderr, selectors.EVENT_READ, ERR)
+        # Until both are closed: by the command, and by whatever it left running with them.
+        while pipes.get_map():
+            for key, _ in pipes.select():
+                piece = os.read(key.fd, PIECE)
+                if piece:
+                    send(number, key.data, piece)
+                else:
+                    pipes.unregister(key.fileobj)
+                    key.fileobj.close()
+    code = process.wait()
+    send(number, EXIT, str(code if code >= 0 else -1).encode())
+
+
+def guarded(number, request):
+    try:
+        run(number, request)
+    except Exception as error:
+        send(number, ERR, f"{type(error).__name__}: {error}\n".encode())
+        send(number, EXIT, b"-1")
+
+
+def read_in_turn():
+    while True:
+        with turn:
+            while not waiting:
+                turn.wait()
+            number, request = waiting.popleft()
+        guarded(number, request)
+
+
+def frames():
+    unpack = zlib.decompressobj()
+    held = b""
+    while True:
+        piece = os.read(0, PIECE)
+        if not piece:
+            return
+        held += unpack.decompress(piece)
+        while len(held) >= HEADER.size:
+            number, kind, length = HEADER.unpack_from(held)
+            if len(held) < HEADER.size + length:
+                break
+            yield number, kind, held[HEADER.size : HEADER.size + length]
+            held = held[HEADER.size + length :]
+
+
+def main():
+    send(0, READY)
+    for _ in range(max(2, os.cpu_count() or 1)):
+        threading.Thread(target=read_in_turn, daemon=True).start()
+    for number, kind, payload in frames():
+        if kind == RUN:
+            threading.Thread(target=guarded, args=(number, json.loads(payload)), daemon=True).start()
+        else:
+            with turn:
+                if kind == READ:
+                    waiting.append((number, json.loads(payload)))
+                    turn.notify()
+                else:
+                    while waiting:
+                        send(waiting.popleft()[0], EXIT, b"-1")
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""The channel that stays open and the program at its other end, over a pipe in the place of SSH's."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import gevent
+import pytest
+from gevent.os import tp_read, tp_write
+from paramiko import SSHException
+
+from connectors.channel import ERR, OUT, Channel, stdin_text
+
+
+class Pipe:
+    """What paramiko's channel does, to a program of this machine."""
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[bytes] | None = None
+        self.environ = dict(os.environ)
+
+    def exec_command(self, command: str) -> None:
+        words = ["/bin/sh", "-c", command]
+        self.process = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self.environ
+        )
+
+    @property
+    def running(self) -> subprocess.Popen[bytes]:
+        assert self.process is not None
+        return self.process
+
+    def sendall(self, data: bytes) -> None:
+        assert self.running.stdin is not None
+        while data:
+            data = data[tp_write(self.running.stdin.fileno(), data) :]
+
+    def recv(self, size: int) -> bytes:
+        assert self.running.stdout is not None
+        return bytes(tp_read(self.running.stdout.fileno(), size))
+
+    def recv_exit_status(self) -> int:
+        return self.running.wait()
+
+
+class Transport:
+    """What paramiko's transport does."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        self.pipe = pipe
+
+    def open_session(self) -> Pipe:
+        return self.pipe
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    """A pipe whose program ends with the test."""
+    made = Pipe()
+    yield made
+    if made.process is not None:
+        made.process.kill()
+        made.process.wait()
+        for end in (made.process.stdin, made.process.stdout):
+            assert end is not None
+            end.close()
+
+
+@pytest.fixture
+def channel(pipe: Pipe) -> Channel:
+    """A channel that is open."""
+    transport: Any = Transport(pipe)
+    return Channel(transport)
+
+
+def said(channel: Channel, command: str, stdin: str | None = None) -> tuple[int, str, str]:
+    reply = channel.run(command, stdin)
+    out = gevent.spawn(lambda: "".join(reply.lines(OUT)))
+    err = gevent.spawn(lambda: "".join(reply.lines(ERR)))
+    with gevent.Timeout(20):
+        return reply.code(), out.get(), err.get()
+
+
+def test_both_outputs_and_the_exit_code(channel: Channel) -> None:
+    assert said(channel, "echo one; echo two >&2; printf three; exit 7") == (7, "one\nthree", "two\n")
+    assert said(channel, "true") == (0, "", "")
+    assert said(channel, "kill -9 $$") == (-1, "", "")
+    assert said(channel, "no-such-program")[0] == 127
+
+
+def test_standard_input_is_whole_and_ends(channel: Channel) -> None:
+    text = "".join(f"line {number} ü\n" for number in range(200_000))
+    code, out, _ = said(channel, "wc -c; cat", text)
+    assert (code, out) == (0, f"{len(text.encode())}\n")
+    assert said(channel, "cat") == (0, "", "")
+    # Who does not read it does no harm.
+    assert said(channel, "exec <&-; sleep 0.1; echo done", text)[:2] == (0, "done\n")
+
+
+def test_large_output_is_whole(channel: Channel) -> None:
+    code, out, err = said(channel, "seq 300000; seq 100000 >&2")
+    assert (code, len(out.splitlines()), len(err.splitlines())) == (0, 300_000, 100_000)
+
+
+def test_lines_come_as_they_are_written(channel: Channel) -> None:
+    reply = channel.run("echo now; sleep 30")
+    with gevent.Timeout(20):
+        assert next(reply.lines(OUT)) == "now\n"
+    with pytest.raises(TimeoutError):
+        reply.code(0.1)
+
+
+def test_what_is_left_running_holds_the_end_back_as_under_sshd(channel: Channel) -> None:
+    began = time.monotonic()
+    assert said(channel, "(sleep 1; echo late) & echo soon")[1] == "soon\nlate\n"
+    assert time.monotonic() - began >= 1
+
+
+def test_several_at_once(channel: Channel) -> None:
+    slow = channel.run("sleep 30")
+    assert said(channel, "echo quick")[1] == "quick\n"
+    with pytest.raises(TimeoutError):
+        slow.code(0.01)
+
+
+def test_reading_commands_take_turns_in_order(channel: Channel) -> None:
+    width = max(2, os.cpu_count() or 1)
+    replies = channel.read([*["sleep 0.3"] * width, "echo next"])
+    with gevent.Timeout(20):
+        assert replies[-1].code() == 0
+    assert replies[0].code(0.2) == 0
+
+
+def test_reading_commands_that_are_dropped_end(channel: Channel) -> None:
+    width = max(2, os.cpu_count() or 1)
+    replies = channel.read([*["sleep 1"] * width, "echo never"])
+    assert said(channel, "sleep 0.3")[0] == 0  # the first have begun
+    channel.drop()
+    with gevent.Timeout(20):
+        assert replies[-1].code() == -1
+        assert list(replies[-1].lines(OUT)) == []
+        assert replies[0].code() == 0
+
+
+def test_a_lost_connection_ends_what_is_under_way(pipe: Pipe, channel: Channel) -> None:
+    reply = channel.run("sleep 30")
+    assert said(channel, "true")[0] == 0
+    pipe.running.kill()
+    with gevent.Timeout(20):
+        assert reply.code() == -1
+    assert not channel.absent
+    with pytest.raises((SSHException, OSError)):
+        channel.run("true")
+
+
+def test_the_program_ends_with_the_connection(pipe: Pipe, channel: Channel) -> None:
+    assert said(channel, "true")[0] == 0
+    assert pipe.running.stdin is not None
+    pipe.running.stdin.close()
+    assert pipe.running.wait(20) == 0
+
+
+def test_a_host_without_python(pipe: Pipe) -> None:
+    pipe.environ = {"PATH": "/nowhere"}
+    transport: Any = Transport(pipe)
+    channel = Channel(transport)
+    with gevent.Timeout(20):
+        try:
+            reply = channel.run("echo never")
+        except (SSHException, OSError):
+            gevent.sleep(0.2)
+        else:
+            assert reply.code() == -1
+    assert channel.absent
+
+
+def test_commands_run_in_a_session_of_their_own(channel: Channel) -> None:
+    found = said(
+        channel, f"{sys.executable} -c 'import os; print(os.getsid(0) in (os.getpid(), os.getppid()))'"
+    )[1]
+    assert found == "True\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [(None, None), ("", None), ("a", "a\n"), ("a\n", "a\n"), (["a", "b\n"], "a\nb\n"), (["a\nb"], "a\nb\n")],
+)
+def test_standard_input_is_lines(given: Any, sent: str | None) -> None:
+    assert stdin_text(given) == sent
