@@ -39,7 +39,10 @@ backup-cuts: lab ## cut off 20 backups on each image, under write load; writes d
 bench-database: lab ## backup and restore of 1.5 GB against bare pg_dump and pg_restore (10 minutes)
 	@scripts/bench-database
 
+bench: lab ## a converged host converged again, beside Ansible, at three latencies (15 minutes)
+	@scripts/bench
+
 lock: venv ## pin what requirements/*.in name
 	@scripts/lock
 
-.PHONY: help venv lab demo demo-down check test faults backup-cuts bench-database lock
+.PHONY: help venv lab demo demo-down check test faults backup-cuts bench-database bench lock

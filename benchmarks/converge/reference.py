@@ -1,0 +1,61 @@
+"""What Ansible's playbook is to write, taken from a host that hostwright converged: the same bytes."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from io import BytesIO
+from pathlib import Path
+from subprocess import run
+
+from lab.state import KEY_EXCHANGE
+from tests.lab.playbook import LabHost, shell
+
+FILES = (
+    "/etc/ssh/sshd_config.d/00-hostwright.conf", "/etc/sysctl.d/99-hostwright-swap.conf",
+    "/etc/postgresql/*/main/conf.d/90-hostwright.conf", "/etc/postgresql/*/main/pg_hba.conf",
+    "/etc/rec_io/*", "/etc/systemd/system/*rec_io*", "/usr/local/bin/rec_io-*", "/etc/logrotate.d/rec_io",
+    "/usr/local/lib/hostwright/backup/backup.py", "/etc/hostwright/backup/rec_io.json",
+)  # fmt: skip
+SECRETS = ("db_password", "db_owner_password", "db_reader_password")
+
+
+def gathered(host: LabHost, directory: Path) -> Path:
+    """
+    Take the files, the release and the secrets of a converged host; return a file of Ansible's variables.
+
+    + host: that is converged
+    + directory: for all of it
+    """
+    words = " ".join(FILES)
+    names = shell(host, f"for one in {words}; do [ -f $one ] && [ ! -L $one ] && echo $one; done; true")
+    with tarfile.open(fileobj=BytesIO(_bytes(host, "tar -C / -c " + " ".join(names.split())))) as archive:
+        archive.extractall(directory / "files", filter="data")
+    release = shell(host, "basename $(readlink /opt/rec_io/current)")
+    venv = shell(host, "basename $(readlink -f /opt/rec_io/current/venv || ls -d /opt/rec_io/venvs/*/)")
+    tree = directory / "release.tar.gz"
+    tree.write_bytes(_bytes(host, f"tar -C /opt/rec_io/releases/{release} -cz ."))
+    variables = {
+        "files": str(directory / "files"),
+        "release": release,
+        "release_archive": str(tree),
+        "venv": venv,
+        "pg": shell(host, "ls /etc/postgresql"),
+        "secrets": {name: shell(host, f"cat /etc/rec_io/secrets/{name}") for name in SECRETS},
+    }
+    path = directory / "reference.json"
+    path.write_text(json.dumps(variables), encoding="utf-8")
+    path.chmod(0o600)
+    return path
+
+
+def _bytes(host: LabHost, command: str) -> bytes:
+    done = run(
+        [
+            "ssh", "-F", "none", "-i", str(host.key), "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes",
+            "-o", f"KexAlgorithms={KEY_EXCHANGE}", "-o", f"UserKnownHostsFile={host.known_hosts}",
+            f"{host.user}@{host.address}", command,
+        ],
+        capture_output=True, check=True,
+    )  # fmt: skip
+    return done.stdout
