@@ -77,7 +77,8 @@ class Channel:
         self._replies: dict[int, Reply] = {}
         self._last = 0
         self._ready = False
-        self._over = False
+        # Nothing can be sent any more.
+        self.over = False
         # The host has no Python yet: the program never ran, and so no command did.
         self.absent = False
         gevent.spawn(self._receive)
@@ -108,7 +109,7 @@ class Channel:
     def _write(self, data: bytes) -> None:
         # One at a time: the packer's state is what the other end unpacks with.
         with self._sending:
-            if self._over:
+            if self.over:
                 raise SSHException("the connection is lost")
             packed = self._packer.compress(data) + self._packer.flush(zlib.Z_SYNC_FLUSH)
             self._channel.sendall(packed)
@@ -129,7 +130,7 @@ class Channel:
         except (OSError, EOFError, SSHException):
             pass  # what is under way ends below
         finally:
-            self._over = True
+            self.over = True
             for reply in self._replies.values():
                 reply.end(LOST)
             self._replies.clear()

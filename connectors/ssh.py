@@ -59,6 +59,16 @@ def aside() -> Iterator[None]:
         _doing.aside = before
 
 
+@contextmanager
+def _helping() -> Iterator[None]:
+    """Take for changes what pyinfra runs by itself: its helper for sudo's password leaves a file behind."""
+    before, _doing.reading = _doing.reading, 0
+    try:
+        yield
+    finally:
+        _doing.reading = before
+
+
 def quiet(host: Host, seconds: float) -> None:
     """
     Tell that nobody else has worked on a host for so long; what it answered before that is forgotten.
@@ -159,13 +169,12 @@ class FastSSHConnector(SSHConnector):
         reading = _doing.reading > 0 and not arguments.get("_stdin")
         if not reading:
             self._changed()
-        secret = (
-            arguments.get("_sudo_password")
-            or arguments.get("_su_password")
-            or self.host.connector_data.get("prompted_sudo_password")
-        )
+        if self._channel is not None and self._channel.over:
+            self._channel = None
+        secret = arguments.get("_sudo_password") or arguments.get("_su_password") or self._prompted()
         if self._channel is None or secret or arguments.get("_get_pty"):
-            return super().run_shell_command(command, print_output, print_input, **arguments)
+            with _helping():
+                return super().run_shell_command(command, print_output, print_input, **arguments)
         given: dict[str, Any] = {**arguments}
         timeout, stdin = given.pop("_timeout", None), given.pop("_stdin", None)
         given.pop("_get_pty", None)
@@ -177,12 +186,15 @@ class FastSSHConnector(SSHConnector):
 
         def execute() -> tuple[int, CommandOutput]:
             nonlocal absent
-            unix = make_unix_command_for_host(self.state, self.host, command, **given)
+            with _helping():
+                unix = make_unix_command_for_host(self.state, self.host, command, **given)
             if print_input:
                 echo(f"{self.host.print_prefix}>>> {unix}", err=True)
             logger.debug("Running command on %s: %s", self.host.name, unix)
             raw = unix.get_raw_value()
-            reply = self._ask(raw, timeout) if reading else self._through().run(raw, stdin_text(stdin))
+            # Asked for a password meanwhile, it is in there.
+            asking = reading and not self._prompted()
+            reply = self._ask(raw, timeout) if asking else self._through().run(raw, stdin_text(stdin))
             output = read_output_buffers(
                 reply.lines(OUT), reply.lines(ERR),
                 timeout=timeout, print_output=print_output, print_prefix=self.host.print_prefix,
@@ -196,6 +208,9 @@ class FastSSHConnector(SSHConnector):
             self._channel = None
             return super().run_shell_command(command, print_output, print_input, **arguments)
         return code in codes, output
+
+    def _prompted(self) -> Any:
+        return self.host.connector_data.get("prompted_sudo_password")
 
     def _through(self) -> Channel:
         if self._channel is None:

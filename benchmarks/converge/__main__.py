@@ -69,9 +69,9 @@ class Measured:
 
 def touches(all_of_them: list[Contender], host: LabHost) -> dict[str, list[str]]:
     """
-    Have each converge the host once; return what is then not as it was: files by content and mtime, processes.
+    Have each converge the host again; return what is then not as it was: files, mtimes, PIDs, catalog.
 
-    AssertionError where hostwright is among them.
+    AssertionError where hostwright changed any.
     """
     found: dict[str, list[str]] = {}
     line = Line(host.address, host.port, host.known_hosts)

@@ -241,11 +241,36 @@ for _ in range(2):
     print("SEEN", seen, file=sys.stderr)
 print("SEEN", host.get_fact(Command, command="id -un"), file=sys.stderr)
 """
+    prompted = f"""
+import sys
+from pyinfra import host
+from pyinfra.connectors import util
+from pyinfra.facts.server import Command
+util.getpass = lambda prompt: {PASSWORD!r}  # what a person types
+for _ in range(2):
+    print("SEEN", host.get_fact(Command, command="id -un", _sudo=True), file=sys.stderr)
+"""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOSTWRIGHT_CACHE", str(tmp_path))
         for _ in range(2):
             assert found(login, deploy, "SEEN") == [" root", " root", " keyed"]
+            assert found(login, prompted, "SEEN") == [" root", " root"]
         kept = file_of("x").parent
     whole: list[Any] = [path.read_bytes() for path in kept.iterdir()]
     assert whole
     assert all(PASSWORD.encode() not in zlib.decompress(one) for one in whole)
+
+
+def test_without_its_program_the_connector_goes_pyinfras_own_way(lab_host: LabHost) -> None:
+    deploy = """
+import sys, time
+from pyinfra import host
+from pyinfra.api import StringCommand
+end = "pkill -f 'that come in over one open [c]hannel'"
+print("ENDED", host.connector.client.exec_command(end)[1].channel.recv_exit_status(), file=sys.stderr)
+time.sleep(0.5)
+for _ in range(2):
+    print("SEEN", host.run_shell_command(StringCommand("echo alive"))[1].stdout, file=sys.stderr)
+"""
+    assert found(lab_host, deploy, "ENDED") == [" 0"]
+    assert found(lab_host, deploy, "SEEN") == [" alive", " alive"]
