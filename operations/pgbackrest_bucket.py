@@ -10,8 +10,6 @@ from pyinfra.api import OperationError
 from operations.supervisor_text import PATH
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
-# Files of `secrets.store`; the program on the host puts their content into the configuration there.
-SECRETS = ("access_key", "secret_key", "passphrase")
 
 
 @dataclass(frozen=True)
@@ -21,7 +19,8 @@ class Bucket:
 
     + endpoint: name of the store's host
     + bucket: its name; it has to be there
-    + secrets: directory on the host with the files access_key, secret_key and passphrase
+    + secrets: directory on the host with the files access_key, secret_key and passphrase, of `secrets.store`;
+      the program on the host puts their content into the configuration there
     + region: default "us-east-1"
     + port: default 443
     + path_style: whether the bucket is a part of the path, not of the name, default False
