@@ -75,6 +75,8 @@ def held_up(deployed: Deployed) -> Iterator[subprocess.Popen[str]]:
     try:
         process = deployed.start("-y")
         wait_until(lambda: "sleep 90" in ssh(deployed.host, "ps -eo args").stdout, 120)
+        # It has read its verb: those that come after it need not linger.
+        verb.write_text(text)
         yield process
         process.kill()
         process.communicate()
