@@ -1,6 +1,7 @@
 # The lock of one run on this host. It lives in /run: a reboot ends every run.
-# usage: run-lock.sh take RUN EXPIRES OWNER PURPOSE      prints for how many ns nobody took or gave it back, and
-#                                                       the login's session; exit 3 when somebody holds it
+# usage: run-lock.sh take RUN EXPIRES OWNER PURPOSE OVER  OVER: ssh, a login that must still be there, or any
+#                                                        prints for how many ns nobody took or gave it back, and
+#                                                        the login's session; exit 3 when somebody holds it
 #        run-lock.sh beat RUN                            exit 4 when the run has lost it
 #        run-lock.sh release RUN                         a line for the ledger on standard input, or nothing
 set -eu
@@ -56,7 +57,7 @@ flock 9
 
 case $verb in
 take)
-    expires=$1 owner=$2 purpose=$3
+    expires=$1 owner=$2 purpose=$3 over=$4
     quiet=$(quiet)
     if [ -e "$lock" ] && [ "$(field run)" != "$run" ]; then
         if ! stale; then
@@ -84,6 +85,11 @@ take)
         python3 -I "$trial.confirmed/trial-undo.py" undo - "the run was cut off" >&2
     fi
     here=$(session)
+    # Of a run that is dead already nothing but the time would tell so. One that dies from here on is known by it.
+    if [ "$over" = ssh ] && [ -z "$here" ]; then
+        echo "the login that asked for the lock has ended" >&2
+        exit 6
+    fi
     {
         echo "run=$run"
         echo "owner=$owner"

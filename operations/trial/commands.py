@@ -12,6 +12,7 @@ from paramiko import SSHException
 from pyinfra import logger
 from pyinfra.api import QuoteString, StringCommand
 from pyinfra.api.exceptions import PyinfraError
+from pyinfra.connectors.ssh import SSHConnector
 
 import connectors
 from facts.script import HOST_PROGRAMS, script, text
@@ -59,9 +60,11 @@ def _run(
 
 def take(run: HostRun) -> tuple[int, str]:
     """Take the lock; return 0, or HELD or another code with what the host said."""
+    about = run.about
+    over = "ssh" if isinstance(run.host.connector, SSHConnector) else "any"
     code, said, wrong = _run(
         run,
-        script("run-lock.sh", "take", run.about.id, run.seconds, run.about.owner, run.about.purpose),
+        script("run-lock.sh", "take", about.id, run.seconds, about.owner, about.purpose, over),
         locking=True,
     )
     for line in wrong if code == 0 else ():

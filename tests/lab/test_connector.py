@@ -14,7 +14,7 @@ import pytest
 
 from connectors.memory import file_of
 from facts.script import text
-from tests.lab.playbook import LabHost, run, shell
+from tests.lab.playbook import LabHost, eventually, run, shell, ssh
 
 TEMPLATE = "packages"
 # Plain, so that it is found however it is quoted.
@@ -203,7 +203,7 @@ def test_the_lock_tells_for_how_long_nobody_had_it(lab_host: LabHost) -> None:
         return shell(lab_host, shlex.join(["sh", "-c", program, "run-lock.sh", *words])).splitlines()
 
     def quiet() -> float:
-        said = lock("take", "run", "300", "me", "test")
+        said = lock("take", "run", "300", "me", "test", "ssh")
         return next(int(line.split()[1]) / 1e9 for line in said if line.startswith("quiet "))
 
     quiet()
@@ -259,6 +259,19 @@ for _ in range(2):
     whole: list[Any] = [path.read_bytes() for path in kept.iterdir()]
     assert whole
     assert all(PASSWORD.encode() not in zlib.decompress(one) for one in whole)
+
+
+def test_a_login_that_has_ended_takes_no_lock(lab_host: LabHost) -> None:
+    """What a killed controller had begun goes on without it: no lock may be left that nobody holds."""
+    words = ["sh", "-c", text("run-lock.sh"), "run-lock.sh", "take", "dead", "300", "me", "test"]
+    for over, taken in (("any", 0), ("ssh", 1)):
+        shell(lab_host, "rm -f /run/hostwright/lock /root/taking")
+        # Its parents end at once, as those of a command do when its connection is cut.
+        late = f"sleep 1; {shlex.join([*words, over])}; touch /root/taking"
+        shell(lab_host, f"setsid --fork sh -c {shlex.quote(late)} >/dev/null 2>&1 </dev/null")
+        eventually(lambda: ssh(lab_host, "test -e /root/taking").returncode == 0)
+        assert ssh(lab_host, "test -e /run/hostwright/lock").returncode == taken
+    shell(lab_host, "rm -f /run/hostwright/lock")
 
 
 def test_without_its_program_the_connector_goes_pyinfras_own_way(lab_host: LabHost) -> None:

@@ -86,7 +86,7 @@ class Host:
     def take(self, run: str, *, expires: int) -> subprocess.CompletedProcess[str]:
         program = self.here(text("run-lock.sh"))
         return self.run(
-            "sh", "-c", program, "run-lock.sh", "take", run, str(expires), "somebody", "deploy.py"
+            "sh", "-c", program, "run-lock.sh", "take", run, str(expires), "somebody", "deploy.py", "any"
         )
 
     def verb(self, *words: str, stdin: str = "", place: str = "trial") -> subprocess.CompletedProcess[str]:
