@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyinfra.api.host
@@ -25,7 +26,7 @@ from pyinfra.connectors.util import (
 from typing_extensions import Unpack, override
 
 from connectors.channel import ERR, OUT, Channel, Reply, stdin_text
-from connectors.memory import Memory, file_of
+from connectors.fact_cache import FactCache, file_of
 
 if TYPE_CHECKING:
     from pyinfra.api.arguments import ConnectorArguments
@@ -69,17 +70,17 @@ def _helping() -> Iterator[None]:
         _doing.reading = before
 
 
-def quiet(host: Host, seconds: float) -> None:
+def expire(host: Host, seconds: float) -> None:
     """
     Tell that nobody else has worked on a host for so long; what it answered before that is forgotten.
 
     + seconds: as the host tells, at the moment that the run's lock was taken
 
-    Example: `quiet(host, 3.2)`
+    Example: `expire(host, 3.2)`
     """
-    memory = getattr(host.connector, "memory", None)
-    if memory is not None:
-        memory.quiet(seconds)
+    facts = getattr(host.connector, "facts", None)
+    if facts is not None:
+        facts.expire(seconds)
 
 
 class FastSSHConnector(SSHConnector):
@@ -92,14 +93,14 @@ class FastSSHConnector(SSHConnector):
       trip instead of two. Those that want a terminal, or a password for sudo or su, go their own way as
       ever, and so does every command on a host that has no Python yet.
     - All facts that a run like this one asked for the last time are asked for as soon as the host is
-      connected, in one go. The rules of that are `connectors.memory.Memory`'s.
+      connected, in one go. The rules of that are `connectors.fact_cache.FactCache`'s.
 
     + about: what tells this kind of run from others; set by `install`
     """
 
     about: ClassVar[tuple[str, ...] | None] = None
     _channel: Channel | None = None
-    memory: Memory | None = None
+    facts: FactCache | None = None
 
     @override
     def connect(self) -> None:
@@ -110,18 +111,20 @@ class FastSSHConnector(SSHConnector):
             return
         if isinstance(transport.sock, socket.socket):
             transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.host.connector is not self:
+            return  # a login that is to prove that one gets in: it runs one command
         self._channel = Channel(transport)
-        if self.memory is not None:
-            self.memory.changed()
+        if self.facts is not None:
+            self.facts.invalidate()
             return
-        self.memory = Memory(self._file())
-        commands, now = self.memory.begin(), time.monotonic()
+        self.facts = FactCache(self._file())
+        commands, now = self.facts.to_prefetch(), time.monotonic()
         if not commands:
             return
         for command, reply in zip(commands, self._channel.read(commands), strict=True):
-            self.memory.put(command, reply, now)
+            self.facts.put(command, reply, now)
 
-    def _file(self) -> Any:
+    def _file(self) -> Path | None:
         if self.about is None:
             return None
         data = [str(self.data[key]) for key in ("ssh_hostname", "ssh_port", "ssh_user")]
@@ -131,8 +134,8 @@ class FastSSHConnector(SSHConnector):
     def disconnect(self) -> None:
         """Keep what was asked, where the run came to its end."""
         super().disconnect()
-        if self.memory is not None and self._is_over():
-            self.memory.keep()
+        if self.facts is not None and self._is_over():
+            self.facts.save()
 
     def _is_over(self) -> bool:
         results = self.state.results[self.host]
@@ -152,9 +155,9 @@ class FastSSHConnector(SSHConnector):
         return super().rsync(*arguments, **more)
 
     def _changed(self) -> None:
-        if _doing.aside or self.memory is None:
+        if _doing.aside or self.facts is None:
             return
-        if self.memory.changed() and self._channel is not None:
+        if self.facts.invalidate() and self._channel is not None:
             self._channel.drop()
 
     @override
@@ -219,10 +222,10 @@ class FastSSHConnector(SSHConnector):
 
     def _ask(self, command: str, timeout: float | None) -> Reply:
         """Return the reply to a fact's command: one that is here, or that it is asked for now."""
-        memory, channel = self.memory, self._through()
-        if memory is None:
+        facts, channel = self.facts, self._through()
+        if facts is None:
             return channel.run(command)
-        known = memory.take(command)
+        known = facts.get(command)
         return known if known is not None and known.code(timeout) == 0 else channel.run(command)
 
 

@@ -81,7 +81,7 @@ def run(number, request):
 def guarded(number, request):
     try:
         run(number, request)
-    except Exception as error:
+    except Exception as error:  # whatever it was: who asked waits for an end, and is told
         send(number, ERR, f"{type(error).__name__}: {error}\n".encode())
         send(number, EXIT, b"-1")
 

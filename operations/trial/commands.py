@@ -72,7 +72,7 @@ def take(run: HostRun) -> tuple[int, str]:
     for line in said:
         if line.startswith("quiet "):
             # What was read while another run may have been at work does not count.
-            connectors.quiet(run.host, int(line.split()[1]) / 1e9)
+            connectors.expire(run.host, int(line.split()[1]) / 1e9)
     words = said[-1].split() if said else []
     if len(words) == 3:
         run.session = {"pid": int(words[1]), "started": words[2]}

@@ -1,4 +1,4 @@
-"""What is remembered of a host's answers: each rule of `connectors.memory.Memory`, broken once."""
+"""What is kept of a host's answers: each rule of `connectors.fact_cache.FactCache`, broken once."""
 
 from __future__ import annotations
 
@@ -10,75 +10,75 @@ from pathlib import Path
 
 import pytest
 
-from connectors import memory as module
+from connectors import fact_cache as module
 from connectors.channel import Reply
-from connectors.memory import Memory, file_of
+from connectors.fact_cache import FactCache, file_of
 
 
-def answered(memory: Memory, *commands: str, asked: float | None = None) -> dict[str, Reply]:
+def answered(cache: FactCache, *commands: str, asked: float | None = None) -> dict[str, Reply]:
     """Have commands asked, now or at another time."""
     replies = {command: Reply() for command in commands}
     for command, reply in replies.items():
-        memory.put(command, reply, time.monotonic() if asked is None else asked)
+        cache.put(command, reply, time.monotonic() if asked is None else asked)
     return replies
 
 
 def past(file: Path, *commands: str) -> None:
     """Have had a run that asked these."""
-    run = Memory(file)
+    run = FactCache(file)
     for command in commands:
-        run.take(command)
-    run.keep()
+        run.get(command)
+    run.save()
 
 
 def test_an_answer_is_served_once() -> None:
-    memory = Memory(None)
-    replies = answered(memory, "a", "b")
-    assert memory.take("a") is replies["a"]
-    assert memory.take("a") is None
-    assert memory.take("b") is replies["b"]
-    assert memory.take("c") is None
+    cache = FactCache(None)
+    replies = answered(cache, "a", "b")
+    assert cache.get("a") is replies["a"]
+    assert cache.get("a") is None
+    assert cache.get("b") is replies["b"]
+    assert cache.get("c") is None
 
 
 def test_no_answer_outlives_a_change() -> None:
-    memory = Memory(None)
-    answered(memory, "a", "b")
-    assert memory.changed()
-    assert memory.take("a") is None
-    assert memory.take("b") is None
-    assert not memory.changed()
+    cache = FactCache(None)
+    answered(cache, "a", "b")
+    assert cache.invalidate()
+    assert cache.get("a") is None
+    assert cache.get("b") is None
+    assert not cache.invalidate()
 
 
 def test_no_answer_is_served_after_a_minute() -> None:
-    memory = Memory(None)
+    cache = FactCache(None)
     now = time.monotonic()
-    answered(memory, "young", asked=now - module.FRESH_SECONDS + 1)
-    answered(memory, "old", asked=now - module.FRESH_SECONDS - 1)
-    assert memory.take("young") is not None
-    assert memory.take("old") is None
+    answered(cache, "young", asked=now - module.FRESH_SECONDS + 1)
+    answered(cache, "old", asked=now - module.FRESH_SECONDS - 1)
+    assert cache.get("young") is not None
+    assert cache.get("old") is None
 
 
 def test_no_answer_is_of_a_time_when_another_run_was_at_work() -> None:
-    memory = Memory(None)
+    cache = FactCache(None)
     now = time.monotonic()
-    answered(memory, "before", asked=now - 5)
-    answered(memory, "after", asked=now - 3)
-    memory.quiet(4)
-    assert memory.take("before") is None
-    assert memory.take("after") is not None
+    answered(cache, "before", asked=now - 5)
+    answered(cache, "after", asked=now - 3)
+    cache.expire(4)
+    assert cache.get("before") is None
+    assert cache.get("after") is not None
 
 
 def test_what_was_asked_is_what_the_next_run_begins_with(tmp_path: Path) -> None:
     file = tmp_path / "cache" / "x"
     past(file, "a", "b", "a", "c")
-    run = Memory(file)
-    assert run.begin() == ["a", "b", "c"]
-    answered(run, *run.begin())
-    run.take("b")
-    run.changed()
-    run.take("new")
-    run.keep()
-    assert Memory(file).begin() == ["b", "new"]
+    run = FactCache(file)
+    assert run.to_prefetch() == ["a", "b", "c"]
+    answered(run, *run.to_prefetch())
+    run.get("b")
+    run.invalidate()
+    run.get("new")
+    run.save()
+    assert FactCache(file).to_prefetch() == ["b", "new"]
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert [path.name for path in file.parent.iterdir()] == ["x"]
 
@@ -87,14 +87,14 @@ def test_what_was_asked_is_what_the_next_run_begins_with(tmp_path: Path) -> None
 def test_a_file_that_is_damaged_is_none(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "x"
     file.write_bytes(zlib.compress(content) if content else content)
-    assert Memory(file).begin() == []
+    assert FactCache(file).to_prefetch() == []
 
 
 def test_no_place_to_write_to_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    run = Memory(tmp_path / "file" / "x")
-    run.take("a")
-    run.keep()
+    run = FactCache(tmp_path / "file" / "x")
+    run.get("a")
+    run.save()
 
 
 def test_each_kind_of_run_has_a_file_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,9 +106,9 @@ def test_each_kind_of_run_has_a_file_of_its_own(monkeypatch: pytest.MonkeyPatch)
         file_of("one.pydeploy.py"),
     }
     assert len(files) == 3
-    assert {str(file.parent) for file in files} == {"/cache/hostwright/asked"}
+    assert {str(file.parent) for file in files} == {"/cache/hostwright/prefetch"}
     monkeypatch.setenv("HOSTWRIGHT_CACHE", "/other")
-    assert str(file_of("x").parent) == "/other/asked"
+    assert str(file_of("x").parent) == "/other/prefetch"
 
 
 def test_files_of_runs_that_are_no_more_go(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a host has answered since it last changed, and what a run like this one asked it last time."""
+"""A cache of facts: what a host has answered since it last changed, and what is worth prefetching."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def file_of(*about: str) -> Path:
     given = os.environ.get("HOSTWRIGHT_CACHE")
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hostwright"
     digest = hashlib.sha256("\0".join(about).encode()).hexdigest()[:32]
-    return (Path(given) if given else base) / "asked" / digest
+    return (Path(given) if given else base) / "prefetch" / digest
 
 
-class Memory:
+class FactCache:
     """
     The answers of one host in one run; what is not in it is asked.
 
@@ -58,17 +58,17 @@ class Memory:
         self._asked: dict[str, None] = {}
         self._answers: dict[str, tuple[Reply, float]] = {}
 
-    def begin(self) -> list[str]:
+    def to_prefetch(self) -> list[str]:
         """Return what the last run asked: what this one is going to ask."""
         return list(self._past)
 
-    def changed(self) -> bool:
+    def invalidate(self) -> bool:
         """Forget all answers; return whether there were any."""
         had = bool(self._answers)
         self._answers.clear()
         return had
 
-    def quiet(self, seconds: float) -> None:
+    def expire(self, seconds: float) -> None:
         """Forget what was asked for longer ago than that: others may have changed the host since."""
         since = time.monotonic() - seconds
         self._answers = {key: one for key, one in self._answers.items() if one[1] > since}
@@ -77,7 +77,7 @@ class Memory:
         """Keep what is being asked for; `asked` is when, by the monotonic clock, and not later than that."""
         self._answers[command] = (reply, asked)
 
-    def take(self, command: str) -> Reply | None:
+    def get(self, command: str) -> Reply | None:
         """Note what is asked; return the answer that is here, or on its way, None where there is none."""
         self._asked[command] = None
         reply, asked = self._answers.pop(command, (None, 0.0))
@@ -85,7 +85,7 @@ class Memory:
             return None
         return reply
 
-    def keep(self) -> None:
+    def save(self) -> None:
         """Write down what was asked, for the next run; a run without it is slower and no worse."""
         asked = list(self._asked)
         if self._file is None or asked == self._past:
