@@ -31,6 +31,19 @@ session() {
     if [ -n "$found" ]; then echo "$found $(started "$found")"; fi
 }
 
+# What asked for us has ended: nothing is above us but shells, and sudo or its like, that were started for us.
+orphaned() {
+    pid=$$ name=
+    while [ "$pid" -gt 1 ]; do
+        name=$(sed -n 's/^Name:[[:space:]]*//p' "/proc/$pid/status")
+        pid=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$pid/status")
+    done
+    case $name in
+    sh | dash | bash | zsh | ksh* | fish | sudo | su | doas) return 0 ;;
+    esac
+    return 1
+}
+
 # Seconds since the machine started: a wall clock that is set must not make a lock look old.
 uptime() { cut -d. -f1 /proc/uptime; }
 
@@ -85,9 +98,10 @@ take)
         python3 -I "$trial.confirmed/trial-undo.py" undo - "the run was cut off" >&2
     fi
     here=$(session)
-    # Of a run that is dead already nothing but the time would tell so. One that dies from here on is known by it.
-    if [ "$over" = ssh ] && [ -z "$here" ]; then
-        echo "the login that asked for the lock has ended" >&2
+    # Of a run that is dead already nothing but the time would tell so. One that dies from here on is known by
+    # its session, where sshd is the server.
+    if [ "$over" = ssh ] && [ -z "$here" ] && orphaned; then
+        echo "the login that asked for the lock has ended; run again" >&2
         exit 6
     fi
     {

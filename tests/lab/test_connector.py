@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from connectors.memory import file_of
+from connectors.fact_cache import file_of
 from facts.script import text
 from tests.lab.playbook import LabHost, eventually, run, shell, ssh
 
@@ -188,7 +188,7 @@ def test_no_answer_is_of_a_time_when_another_run_was_at_work(
     deploy = CHANGES.partition('print("SEEN body')[0] + (
         "import time\nimport connectors\ntime.sleep(1)\n"  # until the host has answered
         'host.connector.client.exec_command("echo theirs >/root/value")[1].channel.recv_exit_status()\n'
-        f"connectors.quiet(host, {seconds})\n"
+        f"connectors.expire(host, {seconds})\n"
         'look(name="look", at="last")\n'
     )
     for expected in ("theirs", seen):  # the first run has no answers from before
@@ -271,7 +271,25 @@ def test_a_login_that_has_ended_takes_no_lock(lab_host: LabHost) -> None:
         shell(lab_host, f"setsid --fork sh -c {shlex.quote(late)} >/dev/null 2>&1 </dev/null")
         eventually(lambda: ssh(lab_host, "test -e /root/taking").returncode == 0)
         assert ssh(lab_host, "test -e /run/hostwright/lock").returncode == taken
+    # Another server than sshd: its login cannot be told apart, and is not refused.
     shell(lab_host, "rm -f /run/hostwright/lock")
+    call = f"import subprocess; subprocess.run({[*words, 'ssh']!r}, check=True)"
+    shell(lab_host, shlex.join(["systemd-run", "--quiet", "--wait", "python3", "-c", call]))
+    assert shell(lab_host, "sed -n s/^session=//p /run/hostwright/lock") == ""
+    shell(lab_host, "rm /run/hostwright/lock")
+
+
+def test_a_second_login_proves_that_one_gets_in_and_asks_nothing(lab_host: LabHost) -> None:
+    deploy = """
+import sys
+from pyinfra import host
+from pyinfra.api import StringCommand
+other = type(host.connector)(host.state, host)
+other.connect()
+done, output = other.run_shell_command(StringCommand("echo in"))
+print("SEEN", done, output.stdout, other._channel, other.facts, file=sys.stderr)
+"""
+    assert found(lab_host, deploy, "SEEN") == [" True in None None"]
 
 
 def test_without_its_program_the_connector_goes_pyinfras_own_way(lab_host: LabHost) -> None:
