@@ -140,7 +140,7 @@ def machine() -> dict[str, object]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.converge")
     parser.add_argument("--image", default="bookworm")
-    parser.add_argument("--times", type=int, default=5)
+    parser.add_argument("--times", type=int, default=3)
     parser.add_argument("--round-trips", default="0,25,100", help="milliseconds")
     parser.add_argument("--programs", type=Path, required=True, help="of Ansible's environment")
     chosen = parser.parse_args()

@@ -32,7 +32,7 @@ def gathered(host: LabHost, directory: Path) -> Path:
     with tarfile.open(fileobj=BytesIO(_bytes(host, "tar -C / -c " + " ".join(names.split())))) as archive:
         archive.extractall(directory / "files", filter="data")
     release = shell(host, "basename $(readlink /opt/rec_io/current)")
-    venv = shell(host, "basename $(readlink -f /opt/rec_io/current/venv || ls -d /opt/rec_io/venvs/*/)")
+    venv = shell(host, "basename $(readlink -f /opt/rec_io/current/venv)")
     tree = directory / "release.tar.gz"
     tree.write_bytes(_bytes(host, f"tar -C /opt/rec_io/releases/{release} -cz ."))
     variables = {

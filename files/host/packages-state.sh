@@ -30,9 +30,9 @@ fi
 outdated() {
     dpkg-query --show --showformat '${db:Status-Abbrev}|${binary:Package}\n' | sed -n 's/^.i.|//p' |
         xargs apt-cache policy | awk '
-            $1 == "Installed:" { installed = $2 }
+            $1 == "Installed:" { installed = $2; seen = 1 }
             $1 == "Candidate:" && $2 != installed { found = 1 }
-            END { exit !found }'
+            END { exit !(found || !seen) }' # where it says nothing, apt-get may say why
 }
 
 if [ "$upgrades" = upgrades ] && outdated; then

@@ -94,6 +94,11 @@ def begin(spec: dict[str, Any]) -> None:
     about = info(stanza)
     same_version(about["db"], os.environ["CLUSTER_VERSION"])
     backups = about["backup"]
+    if spec["gone"] and not backups:
+        raise RefusedError(
+            f"the repository has no backup under the name {stanza!r}; this lists the names: "
+            "cd / && runuser -u postgres -- pgbackrest info"
+        )
     first, last = window(backups, asked, None)
     within(spec["to"], first, last)
     newest = newest_archive(stanza) if spec["gone"] else archived_up_to_now(stanza)
