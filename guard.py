@@ -33,8 +33,11 @@ WITHOUT_CODE = {
 RESERVED_GROUPS = {"all", *(path.stem for path in (PROJECT / "inventories").glob("*.py"))}
 # "fast" or "plain", for one run; the setting `connector` of group_data/ otherwise.
 CONNECTOR_VARIABLE = "HOSTWRIGHT_CONNECTOR"
+# The one that asks every operation itself, and must end without a question.
+DRIFT = "drift.py"
 _installed = False
 _verb = ""
+_as_json = False
 
 
 class GuardError(PyinfraError):
@@ -51,13 +54,14 @@ def install() -> None:
 
     Raises GuardError for what is wrong with the command line.
     """
-    global _installed, _verb
+    global _installed, _verb, _as_json
     _installed = True
     # pyinfra says what went wrong; gevent would print a traceback above it.
     Hub.NOT_ERROR = (*Hub.NOT_ERROR, PyinfraError)
     context = click.get_current_context(silent=True)
     parameters = context.params if context is not None else {}
     _verb = " ".join(Path(str(word)).name for word in parameters.get("operations") or ())
+    _as_json = bool(parameters.get("json_output"))
     if context is not None:
         # pyinfra exits with 0 when it is interrupted, and not at all in order when it is terminated: then
         # nothing would be undone before the host's own timer ends.
@@ -66,11 +70,16 @@ def install() -> None:
     _check_command_line(parameters)
     state = ctx_state.get()
     original = state.init
+    if _verb == DRIFT:
+        state.check_for_changes = False
 
     def init(inventory: Inventory, config: Config, initial_limit: list[Host] | None = None) -> None:
         hosts = list(inventory) if initial_limit is None else initial_limit
         check_inventory(str(parameters.get("inventory", "")), hosts, _runs_a_verb(parameters))
         _choose_connectors(hosts, parameters)
+        if _verb == DRIFT:
+            # A host that cannot be reached is told of beside what the others say.
+            state.should_raise_failed_hosts = lambda _: False
         original(inventory, config, initial_limit)
 
     state.init = init
@@ -113,6 +122,11 @@ def _stop_again(number: int, _frame: object) -> None:
 def verb() -> str:
     """Return what this run was asked to do, such as "deploy.py"."""
     return _verb
+
+
+def as_json() -> bool:
+    """Return whether this run was asked for JSON."""
+    return _as_json
 
 
 def _reads_code() -> bool:

@@ -18,6 +18,22 @@ class FileFields(TypedDict):
     sha256: str
 
 
+class FileText(FactBase[str]):
+    """
+    Read a file's text; what is no UTF-8 in it is replaced.
+
+    + path: absolute path of a file that is there
+    """
+
+    @override
+    def command(self, path: str) -> StringCommand:
+        return StringCommand("cat --", QuoteString(path))
+
+    @override
+    def process(self, output: list[str]) -> str:
+        return "".join(f"{line}\n" for line in output)
+
+
 class FileState(FactBase[FileFields | None]):
     """
     Read the kind, owner, group, mode and SHA-256 of one path; None where there is nothing.

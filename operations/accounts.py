@@ -9,6 +9,7 @@ from pyinfra import host
 from pyinfra.api import OperationError, QuoteString, StringCommand, operation
 
 from facts.accounts import Account
+from operations.differences import differs
 
 NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 NOLOGIN = "/usr/sbin/nologin"
@@ -38,12 +39,18 @@ def system_user(user: str, *, home: str, shell: str = NOLOGIN) -> Generator[Stri
     now = host.get_fact(Account, user=user)
     name = QuoteString(user)
     if now["home"] is None:
+        differs(f"account {user}", expected=f"home {home}, shell {shell}", found="none")
         group = StringCommand("--gid", name) if now["group"] else "--user-group"
         yield StringCommand(
             "useradd", "--system", "--no-create-home", "--home-dir", QuoteString(home),
             "--shell", QuoteString(shell), group, name,
         )  # fmt: skip
     elif (now["home"], now["shell"]) != (home, shell):
+        differs(
+            f"account {user}",
+            expected=f"home {home}, shell {shell}",
+            found=f"home {now['home']}, shell {now['shell']}",
+        )
         yield StringCommand("usermod", "--home", QuoteString(home), "--shell", QuoteString(shell), name)
     else:
         host.noop(f"the account {user} is as declared")

@@ -12,6 +12,7 @@ from pyinfra.api import OperationError, StringCommand, operation
 
 from facts.atomic import FileState
 from facts.script import script
+from operations.differences import File, file_differs
 
 MODE = re.compile(r"0[0-7]{3}")
 
@@ -69,10 +70,16 @@ def file(
         return
 
     body = content.encode()
-    wanted = {"user": user, "group": group, "mode": mode, "sha256": hashlib.sha256(body).hexdigest()}
-    if now is not None and all(now[key] == value for key, value in wanted.items()):  # type: ignore[literal-required]  # keys of both
+    wanted = File(user=user, group=group, mode=mode, sha256=hashlib.sha256(body).hexdigest())
+    there = (
+        None
+        if now is None
+        else File(user=now["user"], group=now["group"], mode=now["mode"], sha256=now["sha256"])
+    )
+    if there == wanted:
         host.noop(f"{path} is already as declared")
         return
+    file_differs(path, content=content, expected=wanted, found=there)
     yield script(
         "atomic-write.sh", path, user, group, mode, wanted["sha256"], validate or "",
         stdin=base64.encodebytes(body).decode(),

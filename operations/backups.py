@@ -15,6 +15,7 @@ from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS
 
 from facts.backups import Scheduled, ScheduledFields
 from facts.script import script, text
+from operations.differences import differs
 from operations.postgres.sqltext import check_cluster, check_name
 from operations.supervisor_text import render
 from operations.systemd_text import name, path
@@ -166,10 +167,19 @@ def scheduled(backups: list[Backup]) -> Generator[StringCommand, None, None]:
     Example: `backups.scheduled(backups=[Backup("shop", database="shop", app_root="/opt/shop")])`
     """
     wanted = files(backups)
-    found = difference(wanted, host.get_fact(Scheduled))
+    now = host.get_fact(Scheduled)
+    found = difference(wanted, now)
     if not (found.write or found.timers or found.gone):
         host.noop(f"the backups of {len(backups)} apps are already scheduled as declared")
         return
+    for place in found.write:
+        there = now["files"].get(place)
+        differs(place, expected="as declared", found="none" if there is None else "another content or mode")
+    for timer in found.timers:
+        if f"{UNITS}/{timer}" not in found.write:
+            differs(timer, expected="active", found="not active")
+    for place in found.gone:
+        differs(place, expected="none: no app declares it", found="there")
     given = {
         "files": {place: {"text": body, "mode": mode} for place, (body, mode) in found.write.items()},
         "timers": found.timers,
@@ -197,6 +207,8 @@ def first(apps: Sequence[str], *, seconds: int = 15) -> Generator[StringCommand,
     if not missing:
         host.noop(f"all {len(apps)} apps have a backup")
         return
+    for app in missing:
+        differs(f"backups of {app}", expected="one at least", found="none")
     yield told(script("backup-schedule.py", "first", seconds, *missing))
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pyinfra import host
 from pyinfra.api import OperationError, QuoteString, StringCommand, operation
 
-from facts.directories import DirectoryStates
+from facts.directories import DirectoryFields, DirectoryStates
+from operations.differences import differs
 
 
 @dataclass(frozen=True, order=True)
@@ -60,6 +61,7 @@ def present(directories: list[Directory]) -> Generator[StringCommand, None, None
         ):  # fmt: skip
             continue
         changed = True
+        differs(one.path, expected=f"{one.user}:{one.group} {one.mode}", found=_shown(found))
         # install -d makes it, or gives an existing one its owner and mode, without touching what is inside.
         yield StringCommand(
             "install", "-d", "-o", QuoteString(one.user), "-g", QuoteString(one.group), "-m", one.mode, "--",
@@ -67,3 +69,7 @@ def present(directories: list[Directory]) -> Generator[StringCommand, None, None
         )  # fmt: skip
     if not changed:
         host.noop(f"all {len(wanted)} directories are already as declared")
+
+
+def _shown(found: DirectoryFields | None) -> str:
+    return "none" if found is None else f"{found['user']}:{found['group']} {found['mode']}"

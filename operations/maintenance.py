@@ -13,6 +13,7 @@ from pyinfra.api import OperationError, StringCommand, operation
 from facts.maintenance import Flag
 from facts.release import Releases
 from facts.script import script, text
+from operations.differences import differs, noted
 from operations.told import told
 
 PATH = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9._-]*)+")
@@ -64,6 +65,7 @@ def entered(
     if current is None or current == release:
         host.noop(f"{app}: no other release takes the place of a running one")
         return
+    noted(f"{app} would be in maintenance while release {release} takes the place of {current}")
     given = {
         "app": app,
         "gates": text("gates.py"),
@@ -99,6 +101,7 @@ def left(
         told_why = "is not in maintenance" if state == "absent" else f"stays in it: {flag} is not this one's"
         host.noop(f"{app} {told_why}")
         return
+    differs(flag, expected="none: nobody works on it", found="left by a run that was cut off")
     yield script("maintenance.py", "leave", *words)
 
 

@@ -15,6 +15,7 @@ from facts.postgres import cluster as at
 from facts.release import Releases
 from facts.script import script, text
 from operations import schema
+from operations.differences import differs
 from operations.postgres.sqltext import check_cluster, check_name
 from operations.secrets import Variable
 
@@ -109,6 +110,7 @@ def applied(
         if not todo:
             host.noop(f"database {database} has had all {len(files)} migrations of release {release}")
             return
+        differs(f"migrations of {database}", expected="none pending", found=f"pending: {', '.join(todo)}")
         if not host.state.is_executing:
             # In the plan, and so with --dry too.
             app = posixpath.basename(app_dir)
@@ -119,6 +121,8 @@ def applied(
                 raise OperationError(f"{WHERE}: dump_to {target!r} is not usable; write an absolute path")
             yield at.program("migrations-dump.sh", database, target, need=at.UP, cluster=cluster)
     if command is not None:
+        if files is None:
+            differs(app_dir, expected=f"the migrations of release {release}", found="not known to have run")
         yield from by_command(
             unit, command, user=user, env_file=env_file, root=root, wait=wait,
             variables=variables, secrets_directory=secrets_directory,

@@ -10,6 +10,7 @@ from pyinfra.api import OperationError, QuoteString, StringCommand, operation
 
 from facts.packages import Packages, Ready, Unit
 from facts.script import script
+from operations.differences import differs, noted
 
 NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?")
 UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9@_.\\-]*\.(service|socket|timer|path)")
@@ -42,6 +43,10 @@ def ready(*, timeout: int = 900) -> Generator[StringCommand, None, None]:
     if not now["waits"] and not now["interrupted"]:
         host.noop("packages can be installed: nothing is locked or half-installed")
         return
+    for what in now["waits"]:
+        noted(f"packages cannot be installed yet: {what}")
+    for what in now["interrupted"]:
+        differs("dpkg", expected="nothing half-installed", found=what)
     yield script("packages-wait.sh", timeout)
 
 
@@ -72,6 +77,8 @@ def installed(
     if not missing:
         host.noop(f"already installed: {', '.join(packages)}")
         return
+    for package in missing:
+        differs(f"package {package}", expected="installed", found="not installed")
     if old(now["lists_age"], update_older_than_seconds):
         yield script("packages-apt.sh", "update")
     yield script("packages-apt.sh", "install", *missing)
@@ -96,9 +103,13 @@ def upgraded(*, update_older_than_seconds: int = DAY) -> Generator[StringCommand
     now = host.get_fact(Packages, packages=[], upgrades=True)
     fetch = old(now["lists_age"], update_older_than_seconds)
     if fetch:
+        age = now["lists_age"]
+        since = "missing or older than their sources" if age is None else f"{age // 3600} h old"
+        noted(f"the package lists are {since}: upgrades since then are not known")
         yield script("packages-apt.sh", "update")
         now = host.get_fact(Packages, packages=[], upgrades=True)
     if now["pending"]:
+        differs("upgrades of packages", expected="none pending", found=", ".join(now["pending"]))
         yield script("packages-apt.sh", "upgrade")
     elif not fetch:
         host.noop("all packages are already at the newest version")
@@ -160,6 +171,7 @@ def masked(unit: str, *, used_by: list[str] | None = None) -> Generator[StringCo
     elif now["used"]:
         host.noop(f"{unit} is left alone: {', '.join(now['used'])} shows that it is in use")
     else:
+        differs(unit, expected="masked", found="running" if now["running"] else "not masked")
         yield StringCommand("systemctl", "mask", "--now", QuoteString(unit))
 
 

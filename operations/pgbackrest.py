@@ -13,6 +13,7 @@ from pyinfra.api import OperationError, StringCommand, operation
 
 from facts.pgbackrest import PROGRAM, Differences
 from facts.postgres import cluster as at
+from operations.differences import differs
 from operations.pgbackrest_bucket import Bucket, check_bucket
 from operations.postgres.sqltext import check_cluster
 from operations.supervisor_text import PATH, render
@@ -102,9 +103,12 @@ def _converge(
     what: str, declared: str, cluster: str | None, fine: str
 ) -> Generator[StringCommand, None, None]:
     check_cluster(f"pgbackrest.{what}", cluster)
-    if host.get_fact(Differences, what=what, declared=declared, cluster=cluster) == []:
+    found = host.get_fact(Differences, what=what, declared=declared, cluster=cluster)
+    if found == []:
         host.noop(fine)
         return
+    for line in found if found is not None else ["no cluster is up"]:
+        differs("recovery", expected="as declared", found=line)
     yield told(at.program(PROGRAM, what, "apply", declared, need=at.UP, cluster=cluster))
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 
 from pyinfra import host
 from pyinfra.api import OperationError, StringCommand, operation
 
-from facts.pgbouncer import Pool
+from facts.pgbouncer import Pool, PoolFields
 from facts.postgres import cluster as at
+from operations.differences import differs
 from operations.postgres.sqltext import check_cluster, check_name
 from operations.supervisor_text import name, render
 from operations.told import told
@@ -111,6 +112,7 @@ def pool(
         if [now["ini"], now["unit"]] == digests:
             host.noop(f"{unit} already runs as declared")
             return
+    _tell(unit, now, {ini_path: ini, f"/etc/systemd/system/{unit}": text})
     sent = json.dumps({"ini": ini, "unit": text, "group": group, "port": port})
     yield told(
         at.program(
@@ -118,3 +120,18 @@ def pool(
             need=at.UP, cluster=cluster, stdin=sent,
         )
     )  # fmt: skip
+
+
+def _tell(unit: str, now: PoolFields | None, files: Mapping[str, str]) -> None:
+    if now is None:
+        differs(unit, expected="runs", found="no PostgreSQL server runs")
+        return
+    for (path, content), there in zip(files.items(), (now["ini"], now["unit"]), strict=True):
+        if there != hashlib.sha256(content.encode()).hexdigest():
+            differs(path, expected="the declared content", found="none" if there is None else "another")
+    if not now["users"]:
+        differs(unit, expected="the role's password as the server has it", found="another, or none")
+    if not now["enabled"]:
+        differs(unit, expected="starts at boot", found="does not")
+    if now["due"] != "nothing":
+        differs(unit, expected="runs as it is declared now", found=f"needs a {now['due']}")

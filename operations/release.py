@@ -14,6 +14,7 @@ from pyinfra.api import FunctionCommand, OperationError, StringCommand, operatio
 from facts.release import About, Releases, ReleaseState
 from facts.script import script
 from operations import upload
+from operations.differences import differs
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 PART = re.compile(r"[0-9a-f]{12}")
@@ -137,6 +138,7 @@ def unpacked(
             f"release: {app_dir} has a release {release} made from something else; a release never "
             "changes, give this one a name of its own"
         )
+    differs(f"{app_dir}/releases/{release}", expected="there", found="none")
     app = PurePosixPath(app_dir).name
     given = {"files": dict(files), "links": dict(links), "parts": dict(parts or {}), "about": about}
     yield upload.archive(archive, app, sha256)
@@ -168,6 +170,11 @@ def current(app_dir: str, release: str) -> Generator[StringCommand, None, None]:
     if state["current"] == release and release in state["releases"] and not lacking(state, release):
         host.noop(f"{app_dir}/current is already release {release}")
         return
+    differs(
+        f"{app_dir}/current",
+        expected=f"release {release}, with all its parts",
+        found="none" if state["current"] is None else f"release {state['current']}",
+    )
     yield script("release-current.py", app_dir, release)
 
 
@@ -198,6 +205,8 @@ def pruned(
     if not gone:
         host.noop(f"{app_dir} has nothing to prune")
         return
+    for one in gone:
+        differs(f"{app_dir}/{one}", expected=f"pruned: {keep} releases are kept", found="there")
     yield script("release-prune.sh", app_dir, *gone)
 
 

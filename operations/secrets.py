@@ -12,6 +12,7 @@ from pyinfra.api import OperationError, StringCommand, operation
 
 from facts.script import script
 from facts.secrets import EnvFileState, SecretDigests, SecretFields, digest
+from operations.differences import differs
 
 # (value) for a text, (secret's name) for a secret: a reference, so that no plan can show a password.
 Variable: TypeAlias = tuple[str, str, str]
@@ -61,7 +62,19 @@ def store(
     if not to_write and not to_make:
         host.noop(f"all {len(given) + len(generated)} secrets in {directory} are already there")
         return
+    for key in [*to_write, *to_make]:
+        there = now.get(key)
+        differs(
+            f"{directory}/{key}",
+            expected=f"root:root 0600, with {'the declared' if key in to_write else 'a'} value",
+            found="none" if there is None else _shown(there),
+        )
     yield script("secrets-write.py", directory, stdin=json.dumps({"given": to_write, "generated": to_make}))
+
+
+def _shown(fields: SecretFields) -> str:
+    value = "empty" if fields["empty"] else "with a value"
+    return f"{fields['user']}:{fields['group']} {fields['mode']}, {value}"
 
 
 def _is_sound(fields: SecretFields | None) -> bool:
@@ -133,7 +146,9 @@ def json_file(
 
 
 def _written(path: str, arguments: tuple[str, ...]) -> Generator[StringCommand, None, None]:
-    if host.get_fact(EnvFileState, arguments=arguments) == "same":
+    found = host.get_fact(EnvFileState, arguments=arguments)
+    if found == "same":
         host.noop(f"{path} is already as declared")
         return
+    differs(path, expected="as declared", found="none" if found == "absent" else "another content or mode")
     yield script("secrets-env.py", "write", *arguments)

@@ -13,6 +13,7 @@ from pyinfra.api import FunctionCommand, OperationError, StringCommand, operatio
 from facts.script import HOST_PROGRAMS, script
 from facts.sshd import Sshd, SshdFields
 from operations import atomic, reconnect
+from operations.differences import differs
 
 # The first value that sshd meets counts: this beats cloud-init's 50-cloud-init.conf.
 DROP_IN = "/etc/ssh/sshd_config.d/00-hostwright.conf"
@@ -107,6 +108,11 @@ def config(
         return
 
     lines = effective_lines(settings)
+    for word, value in in_effect(settings).items():
+        if now["effective"].get(word) != value:
+            differs(f"sshd {word}", expected=value, found=now["effective"].get(word, "not set"))
+    if now["stale"]:
+        differs("sshd", expected="runs with its configuration", found="runs with an older one")
     yield reconnect.arm("sshd", undo_after=undo_after, after="sshd-restore.sh", files=[DROP_IN])
     if now["file"] != wanted_file:
         check = (HOST_PROGRAMS / "sshd-check.sh").read_text(encoding="utf-8")

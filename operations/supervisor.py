@@ -10,6 +10,7 @@ from pyinfra.api import OperationError, StringCommand, operation
 from facts.script import script, text
 from facts.supervisor import Supervisor, SupervisorState
 from operations import atomic
+from operations.differences import differs
 from operations.supervisor_text import Program, name, path, program_text, render
 from operations.told import told
 
@@ -111,6 +112,13 @@ def instance(
     if state["active"] and state["enabled"] and state["fresh"]:
         host.noop(f"{app}.service already runs as declared")
         return
+    for so, expected, found in (
+        (state["active"], "runs", "does not run"),
+        (state["enabled"], "starts at boot", "does not start at boot"),
+        (state["fresh"], "runs as it is declared now", "was started with other files"),
+    ):
+        if not so:
+            differs(f"{app}.service", expected=expected, found=found)
     yield told(script("supervisor-activate.sh", f"{app}.service", f"/run/{app}.started"))
 
 
@@ -144,6 +152,13 @@ def updated(
     if state["answers"] and not unsettled(state):
         host.noop(f"all {len(state['programs'])} services of {app} already run as configured")
         return
+    for program, now in state["programs"].items():
+        if now != "RUNNING":
+            differs(f"service {program} of {app}", expected="RUNNING", found=now)
+    for program in state["pending"]:
+        differs(f"service {program} of {app}", expected="runs as it is declared now", found="runs as before")
+    if not state["answers"]:
+        differs(f"{app}.service", expected="its supervisor answers", found="it does not")
     yield told(script("supervisor-control.py", "update", f"{app}.service", config_path, timeout))
 
 

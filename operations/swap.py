@@ -11,6 +11,7 @@ from pyinfra.api import OperationError, StringCommand, operation
 from facts.script import script
 from facts.swap import SYSCTL_FILE, SwapFields, SwapFile
 from operations import atomic
+from operations.differences import differs
 from operations.swap_text import fstab_with, fstab_without, parse_size, readable, spelled
 
 PATH = re.compile(r"/[A-Za-z0-9._/-]*[A-Za-z0-9_-]")
@@ -53,6 +54,7 @@ def file(path: str, *, size: str = "2G", swappiness: int | None = 10) -> Generat
     if not (right_file and now["active"]) or now["leftover"]:
         refuse(path, now, wanted)
         changed = True
+        differs(path, expected=f"{readable(wanted)} of swap, in use", found=_shown(now))
         yield script("swap-apply.sh", path, wanted)
     if (new_fstab := fstab_with(fstab, path)) != fstab:
         changed = True
@@ -64,6 +66,7 @@ def file(path: str, *, size: str = "2G", swappiness: int | None = 10) -> Generat
             yield from atomic.file._inner(path=SYSCTL_FILE, content=text)
         if now["swappiness"] != swappiness:
             changed = True
+            differs("vm.swappiness", expected=swappiness, found=now["swappiness"])
             yield StringCommand("sysctl", "-q", "-w", f"vm.swappiness={swappiness}")
     if not changed:
         host.noop(f"swap file {path} is already {readable(wanted)} and active")
@@ -99,11 +102,24 @@ def absent(path: str) -> Generator[StringCommand, None, None]:
                 "look at it and delete it by hand"
             )
         refuse_full_memory("swap.absent", path, now)
+    if now["kind"] or now["leftover"]:
+        differs(path, expected="no swap file", found=_shown(now))
     # First the line: a boot between the two must not look for a file that is gone.
     if new_fstab != fstab:
         yield from _write_fstab(now, new_fstab)
     if now["kind"] or now["leftover"]:
         yield script("swap-remove.sh", path)
+
+
+def _shown(now: SwapFields) -> str:
+    if not now["kind"]:
+        return "no file"
+    words = [readable(now["size"]), "in use" if now["active"] else "not in use"]
+    if not now["formatted"]:
+        words.append("no swap header")
+    if now["owner"] != "root:root:600":
+        words.append(now["owner"])
+    return ", ".join(words)
 
 
 def _write_fstab(now: SwapFields, text: str) -> Generator[StringCommand, None, None]:

@@ -10,6 +10,7 @@ from pyinfra.api import OperationError, StringCommand, operation
 from facts.script import script, text
 from facts.systemd import Services, ServicesState
 from operations import atomic
+from operations.differences import differs
 from operations.supervisor_text import render
 from operations.systemd_text import Unit, name, path, unit_text
 from operations.told import told
@@ -63,6 +64,10 @@ def services(app: str, *, root: str | None = None, timeout: int = 60) -> Generat
     if state["services"] and not unsettled(state):
         host.noop(f"all {len(state['services'])} services of {app} already run as declared")
         return
+    for line in unsettled(state):
+        differs(f"services of {app}", expected="run as they are declared now", found=line)
+    if not state["services"]:
+        differs(f"services of {app}", expected="run", found="no release is current")
     yield told(script("systemd-control.py", "update", app, root, timeout))
 
 

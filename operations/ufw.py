@@ -12,8 +12,9 @@ from pyinfra.api import FunctionCommand, OperationError, StringCommand, operatio
 from typing_extensions import NotRequired
 
 from facts.script import script
-from facts.ufw import Firewall
+from facts.ufw import Firewall, FirewallFields
 from operations import reconnect
+from operations.differences import differs
 
 # What ufw writes, and the undo puts back; the after rules because their log lines follow the policies.
 RULES = ("user.rules", "user6.rules", "after.rules", "after6.rules")
@@ -95,10 +96,27 @@ def firewall(
         host.noop(f"the firewall is already active with its {len(wanted)} rules")
         return
 
+    _tell(now, (incoming, outgoing), add if now["ipv6"] else [], delete)
     yield reconnect.arm("ufw", undo_after=undo_after, after="ufw-restore.sh", files=FILES)
     changes = [*(f"add {line}" for line in add), *(f"delete {line}" for line in delete)]
     yield script("ufw-apply.sh", incoming, outgoing, stdin="".join(f"{line}\n" for line in changes))
     yield reconnect.confirm("ufw", undo_after=undo_after)
+
+
+def _tell(now: FirewallFields, policies: tuple[str, str], add: list[str], delete: list[str]) -> None:
+    for so, expected, found in (
+        (now["active"], "active", "not active"),
+        (now["at_boot"], "starts at boot", "does not start at boot"),
+        (now["ipv6"], "covers IPv6", "IPv4 alone"),
+        (now["incoming"] == policies[0], f"{policies[0]} incoming", f"{now['incoming']} incoming"),
+        (now["outgoing"] == policies[1], f"{policies[1]} outgoing", f"{now['outgoing']} outgoing"),
+    ):
+        if not so:
+            differs("firewall", expected=expected, found=found)
+    for line in add:
+        differs("firewall rule", expected=line, found="none")
+    for line in delete:
+        differs("firewall rule", expected="none", found=line)
 
 
 def rule_line(rule: Rule) -> str:

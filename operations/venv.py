@@ -11,6 +11,7 @@ from pyinfra.api import OperationError, StringCommand, operation
 
 from facts.script import script
 from facts.venv import Venvs
+from operations.differences import differs
 
 REMEDY = "make the list with: uv pip compile --generate-hashes requirements.in -o requirements.txt"
 
@@ -94,6 +95,11 @@ def built(
     if wanted in state["venvs"] and state["venvs"][wanted] == state["python"]:
         host.noop(f"venv {wanted} is already built for Python {state['python']}")
         return
+    differs(
+        f"{app_dir}/venvs/{wanted}",
+        expected=f"built for Python {state['python']}",
+        found=f"built for Python {state['venvs'][wanted]}" if wanted in state["venvs"] else "none",
+    )
     options = [
         *(["--require-hashes"] if hashes else []),
         *([] if sdists else ["--only-binary", ":all:"]),

@@ -13,6 +13,7 @@ from facts.backups import Backups
 from operations import backups
 from settings import Settings
 from settings.app import App
+from tasks.origin import comes_from
 
 
 def packages(settings: Settings) -> list[str]:
@@ -22,6 +23,7 @@ def packages(settings: Settings) -> list[str]:
     return sorted({*kinds, *(["age"] if kinds else [])})
 
 
+@comes_from("apps.*.backup")
 @deploy("Backups")
 def schedule(settings: Settings) -> None:
     """The program, and for each app what is declared and its timers."""
@@ -31,6 +33,7 @@ def schedule(settings: Settings) -> None:
     backups.scheduled(name="Schedule the backups, and their proof", backups=mine)
 
 
+@comes_from("apps.*.backup")
 @deploy("First backup")
 def first(settings: Settings) -> None:
     """A backup of each app that has none: after the confirmation, since what is undone needs none."""

@@ -11,8 +11,10 @@ from settings import Settings
 from settings.app import App
 from settings.postgresql import PostgresqlSettings
 from tasks import recovery
+from tasks.origin import comes_from
 
 
+@comes_from("postgresql")
 @deploy("PostgreSQL")
 def server(settings: Settings, project: Path) -> None:
     """The server: running, its settings, and who may connect."""
@@ -42,6 +44,7 @@ def server(settings: Settings, project: Path) -> None:
     )
 
 
+@comes_from("apps.{app.key}.database")
 @deploy("Database")
 def apply(app: App, settings: PostgresqlSettings) -> None:
     """One app's database: its owner, who makes the tables, the app's role, its reader, and its extensions."""

@@ -13,8 +13,10 @@ from pyinfra.api.deploy import deploy
 from operations import postgres
 from settings.app import App
 from settings.service import DatabaseSettings
+from tasks.origin import comes_from
 
 
+@comes_from("apps.{app.key}.database.indexes")
 @deploy("Indexes")
 def make(app: App, cluster: str | None) -> None:
     """The declared indexes of one app's database."""

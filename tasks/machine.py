@@ -8,6 +8,7 @@ from pyinfra.operations import server
 from operations import packages, sshd, swap, ufw
 from settings import FirewallRule, Settings
 from tasks import backups, pool, recovery
+from tasks.origin import comes_from
 
 # What the other layers are made of. The rest is in group_data.
 BASE_PACKAGES = [
@@ -29,6 +30,7 @@ def python() -> None:
     packages.installed(name="Have Python on the host", packages=["python3"])
 
 
+@comes_from("packages")
 @deploy("Packages")
 def install(settings: Settings) -> None:
     """Upgrades and packages."""
@@ -54,6 +56,7 @@ def install(settings: Settings) -> None:
     )
 
 
+@comes_from("ssh")
 @deploy("SSH")
 def login(settings: Settings, user: str) -> None:
     """
@@ -73,6 +76,7 @@ def login(settings: Settings, user: str) -> None:
     )
 
 
+@comes_from("firewall")
 @deploy("Firewall")
 def close(settings: Settings) -> None:
     """Everything closed but SSH and what is declared."""
@@ -95,6 +99,7 @@ def _rule(rule: FirewallRule) -> ufw.Rule:
     return ufw.Rule(port=rule.port, proto=rule.protocol, source=source, comment=rule.comment or None)
 
 
+@comes_from("swap")
 @deploy("Swap")
 def swap_file(settings: Settings) -> None:
     """The swap file, or none."""

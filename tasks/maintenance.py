@@ -10,8 +10,10 @@ from operations import maintenance
 from settings.app import App
 from settings.maintenance import HttpCall, MaintenanceSettings
 from tasks import gates
+from tasks.origin import comes_from
 
 
+@comes_from("apps.{app.key}.maintenance")
 @deploy("Maintenance")
 def enter(app: App, release: str, *, drain: bool = True, database_port: int = 5432) -> None:
     """
@@ -41,6 +43,7 @@ def enter(app: App, release: str, *, drain: bool = True, database_port: int = 54
     )
 
 
+@comes_from("apps.{app.key}.maintenance")
 @deploy("Maintenance")
 def leave(app: App) -> None:
     """

@@ -13,8 +13,10 @@ from operations.secrets import Variable
 from settings import SecretReference
 from settings.app import App
 from settings.secret_values import given
+from tasks.origin import comes_from
 
 
+@comes_from("apps.{app.key}")
 @deploy("User and places")
 def make(app: App) -> None:
     """The service user, the app's directories, and configuration files that are made only once."""
@@ -58,6 +60,7 @@ def _with_parents(paths: tuple[str, ...]) -> list[str]:
     return sorted({*paths, *parents})
 
 
+@comes_from("apps.{app.key}.secrets")
 @deploy("Secrets")
 def keep_secrets(app: App, project: Path) -> None:
     """Secrets on the host, and the environment file that holds them."""

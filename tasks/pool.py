@@ -7,10 +7,12 @@ from pyinfra.api.deploy import deploy
 from operations import pgbouncer
 from settings import Settings
 from settings.app import App
+from tasks.origin import comes_from
 
 PACKAGE, PACKAGES_UNIT = "pgbouncer", "pgbouncer.service"
 
 
+@comes_from("apps.{app.key}.database.pool")
 @deploy("Connection pool")
 def keep(app: App, settings: Settings) -> None:
     """The pool, with the role's password of this run: after the role, and before anything uses it."""

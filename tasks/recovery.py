@@ -14,6 +14,7 @@ from operations.pgbackrest_bucket import Bucket
 from settings import Settings
 from settings.recovery import BucketSettings, RecoverySettings
 from settings.secret_values import values
+from tasks.origin import comes_from
 
 # Where the host keeps what its bucket knows it by.
 SECRETS = "/etc/pgbackrest/secrets"
@@ -48,6 +49,7 @@ def given(settings: Settings, project: Path) -> dict[str, SecretStr]:
     return values(mine.s3.secrets, "postgresql.recovery.s3", project)
 
 
+@comes_from("postgresql.recovery")
 @deploy("Recovery")
 def prepare(settings: Settings, project: Path) -> None:
     """Where changes go, before the server archives any."""
@@ -84,6 +86,7 @@ def _bucket(mine: BucketSettings) -> Bucket:
     )
 
 
+@comes_from("postgresql.recovery")
 @deploy("Recovery")
 def prove(settings: Settings) -> None:
     """Changes are archived; or, where that was switched off, nothing of it is left but the repository."""

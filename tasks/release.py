@@ -8,8 +8,10 @@ from pyinfra.api.deploy import deploy
 from operations import migrations, release, supervisor, systemd, trial, venv
 from settings.app import App
 from tasks import indexes, maintenance, places, plan
+from tasks.origin import comes_from
 
 
+@comes_from("apps.{app.key}.source")
 @deploy("Release")
 def apply(app: App, made: plan.Plan, cluster: str | None = None) -> None:
     """Code and packages onto the host, migrations, and the switch."""
@@ -68,6 +70,7 @@ def _migrate(app: App, made: plan.Plan, cluster: str | None) -> None:
     )
 
 
+@comes_from("apps.{app.key}.keep_releases")
 @deploy("Prune")
 def prune(app: App) -> None:
     """Old releases, once the new one runs."""

@@ -6,6 +6,7 @@ from pyinfra.api.deploy import deploy
 
 from operations import logrotate, pgbouncer, supervisor, systemd
 from settings.app import App
+from tasks.origin import comes_from
 
 # What a loaded host takes on top of the times that the services themselves are granted.
 SPARE_SECONDS = 60
@@ -29,6 +30,7 @@ def seconds_to_update(app: App) -> int:
     )
 
 
+@comes_from("apps.{app.key}.services")
 @deploy("Services")
 def apply(app: App) -> None:
     """Supervisor's unit, the services that changed, and the commands to look at them."""
@@ -75,6 +77,7 @@ def _under_systemd(app: App) -> None:
     )
 
 
+@comes_from("apps.{app.key}.logs")
 @deploy("Logs")
 def logs(app: App) -> None:
     """Daily rotation that restarts nothing; what systemd runs logs to the journal, which rotates itself."""

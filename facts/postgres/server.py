@@ -70,12 +70,13 @@ class SettingFields(TypedDict):
 
 class SettingsFields(TypedDict):
     """
-    Our file (None if missing), the settings declared in it, and those that wait for a restart.
+    Our file (None if missing) and its path, the settings declared in it, and those that wait for a restart.
 
     `ram` is the host's, in kB.
     """
 
     file: FileFields | None
+    path: str
     include: bool
     ram: int
     settings: list[SettingFields]
@@ -103,6 +104,7 @@ class Settings(FactBase[SettingsFields | None]):
         file, details = found
         return SettingsFields(
             file=file,
+            path=details["path"],
             include=details["include"],
             ram=details["ram"],
             settings=details["settings"],

@@ -5,6 +5,7 @@ with winner as (
     select distinct on (lower(name)) lower(name) as name, sourcefile, sourceline
     from pg_file_settings where name is not null order by lower(name), seqno desc)
 select jsonb_build_object(
+    'path', regexp_replace(current_setting('config_file'), '[^/]+$', 'conf.d/') || :'file',
     'loaded', extract(epoch from pg_conf_load_time()),
     'ram', substring(pg_read_file('/proc/meminfo', 0, 4096) from 'MemTotal: +([0-9]+) kB')::int8,
     'include', pg_read_file(current_setting('config_file'))

@@ -13,6 +13,8 @@ from pyinfra.api import OperationError, StringCommand, operation
 
 from facts.postgres import Hba
 from facts.postgres import cluster as at
+from operations.differences import differs
+from operations.postgres.differing import file_in_effect
 from operations.postgres.sqltext import check_cluster, check_name
 
 WHERE = "postgres.hba"
@@ -163,4 +165,10 @@ def hba(rows: list[Row], *, cluster: str | None = None) -> Generator[StringComma
         if (file["owner"], file["mode"], file["sha256"], file["loaded"]) == wanted:
             host.noop(f"{now['path']} is already as declared and in effect")
             return
+    if now is None:
+        differs("pg_hba.conf", expected="as declared", found="no cluster is up")
+    else:
+        file_in_effect(now["path"], content, "0640", now["file"])
+        if now["errors"]:
+            differs(now["path"], expected="no errors", found=f"{now['errors']} lines that the server refuses")
     yield at.program("postgres-config.py", "hba", "pg_hba.conf", need=at.UP, cluster=cluster, stdin=content)

@@ -9,6 +9,7 @@ from pyinfra.api import OperationError, StringCommand, operation
 
 from facts.postgres import App
 from facts.postgres import cluster as at
+from operations.differences import differs
 from operations.postgres.app_text import (
     ALSO,
     at_first,
@@ -19,6 +20,7 @@ from operations.postgres.app_text import (
     wanted_of,
 )
 from operations.postgres.databases import OWN_BY_ROLE, created
+from operations.postgres.differing import statements_lack
 from operations.postgres.extensions import missing
 from operations.postgres.sqltext import (
     check_cluster,
@@ -113,14 +115,17 @@ def app(
     todo = role_statements(now, groups, {role: connection_limit}, logins=set(files))
     if todo:
         changed = True
+        statements_lack(f"roles of {database}", todo)
         yield at.sql(transaction(todo), cluster=cluster)
     states = now["passwords"] if now is not None else [""] * len(files)
     for (one, path), state in zip(files.items(), states, strict=True):
         if state != "match":
             changed = True
+            differs(f"password of role {one}", expected=f"the one in {path}", found=state or "no role")
             yield at.program("postgres-password.py", "set", one, path, need=at.UP, cluster=cluster)
 
     if now is None or now["database"] is None:
+        differs(f"database {database}", expected=f"owned by {owner}", found="none")
         yield at.sql(
             created(database, owner, version=OWN_BY_ROLE if now is None else now["version"]), cluster=cluster
         )
@@ -131,9 +136,13 @@ def app(
     todo += missing(extensions, now["extensions"]) if extensions else []
     if todo:
         changed = True
+        statements_lack(f"database {database}", todo)
         yield at.sql(transaction(todo), cluster=cluster, database=database)
     if now["owned"]:
         changed = True
+        for thing in now["owned"]:
+            what = f"{thing['type']} {thing['identity']} in {database}"
+            differs(what, expected=f"owned by {owner}", found=f"owned by {role}")
         # The owner was made a member of the app's role at first, so that what is the owner's already, such as
         # a view, works with what is not yet.
         moved = "".join(given_away(one, owner, role, wanted[role]) for one in now["owned"])
@@ -142,6 +151,7 @@ def app(
     todo = outside(now, database, owner, role, wanted[role]["database"])
     if todo:
         changed = True
+        statements_lack(f"database {database}", todo)
         yield at.sql(transaction(todo), cluster=cluster)
     if not changed:
         host.noop(f"database {database} and its roles {', '.join(roles)} are already as declared")

@@ -10,6 +10,7 @@ from pyinfra.api import OperationError, StringCommand, operation
 from facts.postgres import Extension
 from facts.postgres import cluster as at
 from facts.postgres.databases import ExtensionFields
+from operations.postgres.differing import statements_lack
 from operations.postgres.sqltext import check_cluster, check_name, identifier, literal, transaction
 
 WHERE = "postgres.extension"
@@ -131,4 +132,5 @@ def extension(
     if not todo:
         host.noop(f"extension {extension} is already in {database} as declared")
         return
+    statements_lack(f"database {database}", todo)
     yield at.sql(transaction(todo), cluster=cluster, database=database)

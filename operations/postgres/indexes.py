@@ -13,6 +13,7 @@ from pyinfra.api import OperationError, StringCommand, operation
 from facts.postgres import Indexes
 from facts.postgres import cluster as at
 from facts.postgres.indexes import IndexFields
+from operations.differences import differs
 from operations.postgres.sqltext import check_cluster, check_name, identifier
 from operations.told import told
 
@@ -225,6 +226,8 @@ def indexes(
     if not todo:
         host.noop(f"all {len(indexes)} indexes are already in {database} as declared")
         return
+    for index in todo:
+        differs(f"index {index.label} in {database}", expected="there and valid", found="not so")
     spec = {
         "lock_seconds": lock_seconds,
         "tries": TRIES,

@@ -12,7 +12,9 @@ from pyinfra.api import OperationError, StringCommand, operation
 from facts.postgres import Running, Settings
 from facts.postgres import cluster as at
 from facts.postgres.server import SettingFields
+from operations.differences import differs
 from operations.postgres import memory as sizes
+from operations.postgres.differing import file_in_effect
 from operations.postgres.sqltext import Value, check_cluster, check_settings, text
 
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -56,6 +58,8 @@ def running(*, timeout: int = 60, cluster: str | None = None) -> Generator[Strin
     if now is not None and now["up"] and now["start"] == "auto" and now["unit"] == "enabled":
         host.noop("PostgreSQL is already up and starts at boot")
         return
+    found = "no cluster" if now is None else f"{'up' if now['up'] else 'down'}, {now['start']}, {now['unit']}"
+    differs("PostgreSQL", expected="up, auto, enabled", found=found)
     yield at.program("postgres-running.sh", "start", timeout, need=at.EXISTS, cluster=cluster)
 
 
@@ -153,4 +157,12 @@ def settings(
         if in_place and not now["pending"]:
             host.noop(f"the settings of {file} are already in effect")
             return
+    if now is None:
+        differs(file, expected="in effect", found="no cluster is up")
+    else:
+        file_in_effect(now["path"], content, "0644", now["file"])
+        for setting in now["pending"]:
+            differs(setting, expected="in effect", found="waits for a restart of the server")
+        if not now["include"]:
+            differs("postgresql.conf", expected="includes conf.d", found="does not")
     yield at.program("postgres-config.py", "settings", file, need=at.UP, cluster=cluster, stdin=content)

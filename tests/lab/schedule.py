@@ -27,6 +27,7 @@ LONGEST_FIRST = (
     "test_pitr_bucket",
     "test_pool",
     "test_connector",
+    "test_drift",
     "test_gates",
     "test_ufw",
     "test_swap",
