@@ -10,6 +10,9 @@ table by table: overrides = {"swap": {"size": "4G"}, "apps": {"rec_io": {"keep_r
 # Debian packages beyond those that the layers below install for themselves.
 packages = ["htop", "iotop", "nethogs"]
 
+# What packages merely recommend, such as a compiler beside pip: two thirds of all that would be installed.
+install_recommends = False
+
 # Install pending package upgrades with each run.
 upgrade = True
 

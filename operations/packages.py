@@ -52,12 +52,13 @@ def ready(*, timeout: int = 900) -> Generator[StringCommand, None, None]:
 
 @operation()
 def installed(
-    packages: list[str], *, update_older_than_seconds: int = DAY
+    packages: list[str], *, recommends: bool = True, update_older_than_seconds: int = DAY
 ) -> Generator[StringCommand, None, None]:
     """
     Install the packages that are missing, and ask no question.
 
     + packages: names, of packages or of what packages provide
+    + recommends: also install what these merely recommend, default True, as apt itself does
     + update_older_than_seconds: fetch the package lists first where they are older; default one day.
       Where nothing is missing they are left alone
 
@@ -81,7 +82,7 @@ def installed(
         differs(f"package {package}", expected="installed", found="not installed")
     if old(now["lists_age"], update_older_than_seconds):
         yield script("packages-apt.sh", "update")
-    yield script("packages-apt.sh", "install", *missing)
+    yield script("packages-apt.sh", "install", str(recommends).lower(), *missing)
 
 
 @operation()

@@ -20,6 +20,7 @@ class Settings(Model):
 
     + environment: the inventory's name, such as "staging"; checked against the inventory file
     + packages: Debian packages beyond those that the layers need themselves, default none
+    + install_recommends: also install what packages merely recommend, default False
     + upgrade: install pending package upgrades, default True
     + connector: how hosts are reached over SSH: "fast" (default: everything asked at once, over one channel
       that stays open), or "plain", pyinfra's own as it comes; HOSTWRIGHT_CONNECTOR says otherwise for one run
@@ -29,6 +30,7 @@ class Settings(Model):
 
     environment: EnvironmentName
     packages: Annotated[tuple[PackageName, ...], AsTuple] = ()
+    install_recommends: bool = False
     upgrade: bool = True
     connector: Literal["fast", "plain"] = "fast"
     trial: TrialSettings = TrialSettings()

@@ -27,7 +27,7 @@ BASE_PACKAGES = [
 def python() -> None:
     """What recording the host needs: a first boot that has ended, and Python."""
     packages.ready(name="Wait for the first boot to end")
-    packages.installed(name="Have Python on the host", packages=["python3"])
+    packages.installed(name="Have Python on the host", packages=["python3"], recommends=False)
 
 
 @comes_from("packages")
@@ -53,6 +53,7 @@ def install(settings: Settings) -> None:
             *backups.packages(settings),
             *recovery.packages(settings),
         ],
+        recommends=settings.install_recommends,
     )
 
 

@@ -1,5 +1,6 @@
 # Run apt-get without a question and without a race for its locks.
-# usage: packages-apt.sh update | install PACKAGE... | upgrade | remove PACKAGE...
+# usage: packages-apt.sh update | install RECOMMENDS PACKAGE... | upgrade | remove PACKAGE...
+# RECOMMENDS is true or false: whether what these merely recommend is installed too.
 set -eu
 export LC_ALL=C DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=a
 verb=$1
@@ -32,7 +33,9 @@ update() {
 case $verb in
 update) update ;;
 install)
-    if ! apt install -- "$@"; then
+    recommends=$1
+    shift
+    if ! apt -o "APT::Install-Recommends=$recommends" install -- "$@"; then
         echo "apt could not install $*; its lines above say why. A name that it cannot locate is misspelled," \
             "or its archive is not in /etc/apt: then nothing was installed" >&2
         exit 1

@@ -40,7 +40,7 @@ from operations import packages
 packages.masked(unit="supervisor.service")
 packages.masked(unit="pgbouncer.service")
 packages.upgraded()
-packages.installed(packages={packages!r})
+packages.installed(packages={packages!r}, recommends=False)
 """
 
 

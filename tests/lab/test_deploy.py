@@ -25,7 +25,7 @@ SECRET = "/etc/rec_io/secrets/db_password"
 SECRET_FILES = {"/etc/rec_io/env", SECRET}
 # What hostwright itself decides, alike on every image, is looked at on one.
 ON_ONE = pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope="module")
-SECONDS_BEFORE_KILL = 20
+SECONDS_BEFORE_KILL = 12
 
 
 def password(host: LabHost) -> str:
