@@ -8,7 +8,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from pyinfra import config
 
-import guard
+import overhead
+
+overhead.install()
+
+import guard  # noqa: E402  # after what makes the imports cheaper
 
 # A host that failed stays as it is until somebody has looked: pyinfra's own default goes on without it.
 config.FAIL_PERCENT = 0

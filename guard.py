@@ -18,6 +18,7 @@ from pyinfra.context import ctx_state
 
 import app_source
 import connectors
+import overhead
 from settings import Settings, load
 from settings.app import App
 from settings.groups import apps_declared
@@ -77,6 +78,7 @@ def install() -> None:
         hosts = list(inventory) if initial_limit is None else initial_limit
         check_inventory(str(parameters.get("inventory", "")), hosts, _runs_a_verb(parameters))
         _choose_connectors(hosts, parameters)
+        overhead.imported()
         if _verb == DRIFT:
             # A host that cannot be reached is told of beside what the others say.
             state.should_raise_failed_hosts = lambda _: False

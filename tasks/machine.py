@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pyinfra.api.deploy import deploy
-from pyinfra.operations import server
 
 from operations import packages, sshd, swap, ufw
 from settings import FirewallRule, Settings
@@ -66,6 +65,9 @@ def login(settings: Settings, user: str) -> None:
     + user: the login that this run uses
     """
     if settings.ssh.authorized_keys:
+        # Most runs do without it, and it takes a twentieth of a second.
+        from pyinfra.operations import server  # as said
+
         server.user_authorized_keys(
             name=f"Let {len(settings.ssh.authorized_keys)} keys log in as {user}",
             user=user,

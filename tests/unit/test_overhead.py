@@ -1,0 +1,71 @@
+"""What was made cheaper of pyinfra gives what it gave."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+from pathlib import Path
+
+from pyinfra.api import arguments
+from pyinfra.api.util import get_operation_order_from_stack
+
+import overhead
+from tests.lab import warm
+
+PROJECT = Path(__file__).resolve().parents[2]
+DEPLOY = """
+import overhead
+from pyinfra import state
+from pyinfra.api.util import get_operation_order_from_stack
+from deeper import deeper
+
+both = [get_operation_order_from_stack, overhead.order_from_frames]
+found = [f(state) for f in both]; print("ORDER", found[0] == found[1], found[0])
+for _ in range(2):
+    found = [deeper(f, state) for f in both]
+    print("ORDER", found[0] == found[1], found[0])
+"""
+DEEPER = """
+def deeper(f, state):
+    return [*map(lambda one: one(state), [f])][0]
+"""
+
+
+def test_the_order_of_operations_is_the_one_that_pyinfra_finds(tmp_path: Path) -> None:
+    (tmp_path / "deploy.py").write_text(DEPLOY)
+    (tmp_path / "deeper.py").write_text(DEEPER)
+    env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": f"{PROJECT}:{tmp_path}"}
+    rc, stdout, stderr = warm.run(["-y", "@local", "deploy.py"], cwd=tmp_path, env=env, timeout=60)
+    assert rc == 0, stderr
+    found = [line for line in (stdout + stderr).splitlines() if "ORDER" in line]
+    assert len(found) == 3
+    assert all("ORDER True [" in line for line in found), found
+    assert len(set(found)) == 2  # twice from the same line
+
+
+def test_a_deploy_file_that_is_not_on_the_stack_has_no_order() -> None:
+    class State:
+        current_deploy_filename = "nowhere.py"
+        current_op_file_number = 0
+
+    # Of a function that pyinfra has not called there is one frame more; its own is none of the deploy's.
+    assert overhead.order_from_frames(State()) == []  # type: ignore[arg-type]  # what both of them look at
+    assert get_operation_order_from_stack(State()) == []  # type: ignore[arg-type]  # as above
+
+
+def test_arguments_are_read_once_and_are_the_same() -> None:
+    code = (
+        "from pyinfra.api import arguments, facts\n"
+        "before = arguments.all_global_arguments()\n"
+        "import overhead, gc\n"
+        "overhead.install(); overhead.install()\n"
+        "assert arguments.all_global_arguments() == before == facts.all_global_arguments()\n"
+        "assert arguments.all_global_arguments() is facts.all_global_arguments()\n"
+        "assert not gc.isenabled()\n"
+        "overhead.imported()\n"
+        "assert gc.isenabled() and gc.get_freeze_count() > 10_000\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True)
+    assert gc.isenabled()
+    assert not hasattr(arguments.all_global_arguments, "cache_info")
