@@ -28,8 +28,8 @@ class DirectoryStates(FactBase[dict[str, DirectoryFields]]):
     def command(self, paths: tuple[str, ...]) -> StringCommand:
         quoted = [QuoteString(path) for path in paths]
         return StringCommand(
-            "for path in", *quoted, "; do if [ -e \"$path\" ] || [ -L \"$path\" ]; then",
-            "stat -c '%F|%U|%G|%a|%n' \"$path\" || exit 1; fi; done",
+            "set --; for path in", *quoted, "; do if [ -e \"$path\" ] || [ -L \"$path\" ]; then",
+            "set -- \"$@\" \"$path\"; fi; done; if [ $# -gt 0 ]; then stat -c '%F|%U|%G|%a|%n' -- \"$@\"; fi",
         )  # fmt: skip
 
     @staticmethod

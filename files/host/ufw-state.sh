@@ -25,5 +25,13 @@ sed -n 's/^DEFAULT_INPUT_POLICY=/incoming /p; s/^DEFAULT_OUTPUT_POLICY=/outgoing
     /etc/default/ufw
 # Exit code 1 is "disabled" or "masked", which it also says.
 echo "boot $(systemctl is-enabled ufw.service || [ $? -eq 1 ])"
-ufw status | sed -n 's/^Status: /status /p'
+# The chains that `ufw status` looks for, without the 50 ms that it takes.
+loaded() {
+    for direction in input output forward; do
+        iptables -n -L "ufw-user-$direction" >/dev/null 2>&1 || return 1
+        if [ "$ipv6" = yes ]; then ip6tables -n -L "ufw6-user-$direction" >/dev/null 2>&1 || return 1; fi
+    done
+}
+ipv6=$(sed -n 's/^IPV6=//p' /etc/default/ufw | tr -d '"' | tr '[:upper:]' '[:lower:]')
+if loaded; then echo "status active"; else echo "status inactive"; fi
 ufw show added | sed -n 's/^ufw /rule /p'

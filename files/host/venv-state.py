@@ -9,7 +9,9 @@ import sys
 app_dir, python = sys.argv[1:]
 directory = os.path.join(app_dir, "venvs")
 version = None
-if shutil.which(python):
+if os.path.realpath(python) == os.path.realpath(sys.executable):
+    version = ".".join(map(str, sys.version_info[:2]))
+elif shutil.which(python):
     ask = "import sys; print('%d.%d' % sys.version_info[:2])"
     version = subprocess.run(
         [python, "-I", "-c", ask], capture_output=True, text=True, check=True
