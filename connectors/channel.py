@@ -12,10 +12,10 @@ from typing import Any
 import gevent
 from gevent.event import Event
 from gevent.lock import RLock
-from gevent.queue import Queue
 from paramiko import SSHException
 from paramiko.transport import Transport
 
+from connectors.words import plain
 from facts.script import text
 
 HEADER = struct.Struct(">IBI")
@@ -27,26 +27,42 @@ PROGRAM = "command-runner.py"
 
 
 class Reply:
-    """What one command says, as it comes, and its exit code."""
+    """What one command says, as it comes, and its exit code; it can be read more than once."""
 
     def __init__(self) -> None:
-        self._pieces: dict[int, Queue] = {OUT: Queue(), ERR: Queue()}
+        self._pieces: dict[int, list[bytes]] = {OUT: [], ERR: []}
         self._ended = Event()
+        self._news = Event()
         self._code = LOST
 
     def add(self, kind: int, piece: bytes) -> None:
-        self._pieces[kind].put(piece)
+        self._pieces[kind].append(piece)
+        self._tell()
 
     def end(self, code: int) -> None:
         self._code = code
-        for queue in self._pieces.values():
-            queue.put(None)
         self._ended.set()
+        self._tell()
+
+    def _tell(self) -> None:
+        news, self._news = self._news, Event()
+        news.set()
+
+    def _all(self, kind: int) -> Iterator[bytes]:
+        read = 0
+        while True:
+            news = self._news
+            while read < len(self._pieces[kind]):
+                read += 1
+                yield self._pieces[kind][read - 1]
+            if self._ended.is_set():
+                return
+            news.wait()
 
     def lines(self, kind: int) -> Iterator[str]:
-        """Yield the lines of OUT or ERR, once; the last one may have no line feed."""
+        """Yield the lines of OUT or ERR; the last one may have no line feed."""
         held = b""
-        while (piece := self._pieces[kind].get()) is not None:
+        for piece in self._all(kind):
             *whole, held = (held + piece).split(b"\n")
             for line in whole:
                 yield line.decode("utf-8") + "\n"
@@ -101,7 +117,8 @@ class Channel:
             self._last += 1
             reply = self._replies[self._last] = Reply()
             replies.append(reply)
-            payload = json.dumps({"command": command, "stdin": stdin}).encode()
+            words = plain(command) if kind == READ else None
+            payload = json.dumps({**(words or {"command": command}), "stdin": stdin}).encode()
             data += HEADER.pack(self._last, kind, len(payload)) + payload
         self._write(data)
         return replies

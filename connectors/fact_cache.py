@@ -9,7 +9,7 @@ import os
 import time
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from connectors.channel import Reply
 
@@ -31,6 +31,12 @@ def file_of(*about: str) -> Path:
     return (Path(given) if given else base) / "prefetch" / digest
 
 
+class _Answer(NamedTuple):
+    reply: Reply
+    asked: float
+    served: set[str | None]
+
+
 class FactCache:
     """
     The answers of one host in one run; what is not in it is asked.
@@ -41,7 +47,7 @@ class FactCache:
       change, and a change makes all answers be forgotten, before it is sent. Taking the lock of a run is
       none: it changes nothing that a fact reads. But what was asked for when another run may still have
       held it is forgotten then.
-    - An answer is served once, and within a minute: who asks again wants to know anew.
+    - An answer is served once to each operation, and within a minute: who asks again wants to know anew.
     - A command that failed is asked again by itself.
     - Everything is asked at the beginning of a run's first connection. A later one, after a reboot or not,
       begins with nothing, and asks nothing along.
@@ -56,7 +62,7 @@ class FactCache:
         self._file = file
         self._past = _read(file)
         self._asked: dict[str, None] = {}
-        self._answers: dict[str, tuple[Reply, float]] = {}
+        self._answers: dict[str, _Answer] = {}
 
     def to_prefetch(self) -> list[str]:
         """Return what the last run asked: what this one is going to ask."""
@@ -71,19 +77,25 @@ class FactCache:
     def expire(self, seconds: float) -> None:
         """Forget what was asked for longer ago than that: others may have changed the host since."""
         since = time.monotonic() - seconds
-        self._answers = {key: one for key, one in self._answers.items() if one[1] > since}
+        self._answers = {key: one for key, one in self._answers.items() if one.asked > since}
 
     def put(self, command: str, reply: Reply, asked: float) -> None:
         """Keep what is being asked for; `asked` is when, by the monotonic clock, and not later than that."""
-        self._answers[command] = (reply, asked)
+        self._answers[command] = _Answer(reply, asked, set())
 
-    def get(self, command: str) -> Reply | None:
-        """Note what is asked; return the answer that is here, or on its way, None where there is none."""
+    def get(self, command: str, asker: str | None) -> Reply | None:
+        """
+        Note what is asked; return the answer that is here, or on its way, None where it may not be served.
+
+        + asker: operation that asks, None outside of operations
+        """
         self._asked[command] = None
-        reply, asked = self._answers.pop(command, (None, 0.0))
-        if reply is None or time.monotonic() - asked > FRESH_SECONDS:
+        answer = self._answers.get(command)
+        if answer is None or asker in answer.served or time.monotonic() - answer.asked > FRESH_SECONDS:
+            self._answers.pop(command, None)
             return None
-        return reply
+        answer.served.add(asker)
+        return answer.reply
 
     def save(self) -> None:
         """Write down what was asked, for the next run; a run without it is slower and no worse."""

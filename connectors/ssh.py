@@ -225,8 +225,14 @@ class FastSSHConnector(SSHConnector):
         facts, channel = self.facts, self._through()
         if facts is None:
             return channel.run(command)
-        known = facts.get(command)
-        return known if known is not None and known.code(timeout) == 0 else channel.run(command)
+        known = facts.get(command, self.host.current_op_hash)
+        if known is not None and known.code(timeout) == 0:
+            return known
+        now = time.monotonic()
+        reply = channel.run(command)
+        facts.put(command, reply, now)
+        facts.get(command, self.host.current_op_hash)
+        return reply
 
 
 def _reading(get_fact: Any) -> Any:

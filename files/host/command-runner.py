@@ -8,7 +8,9 @@ once, and READ, one that waits its turn, so that a host does no more of them at 
 {"command": ..., "stdin": ... or null}. DROP ends those that still wait. Out: READY once, then for each
 command OUT and ERR as they come, and EXIT with its exit code, -1 where a signal ended it or it never began.
 
-Each command runs as sshd would run it: by the login's shell, in a session of its own.
+Each command runs as sshd would run it: by the login's shell, in a session of its own. READ may
+have, in the place of "command", "words", a program and its arguments as they are once shells have taken them
+apart, and "needs", a program without which the answer is a line that says so, or null.
 """
 
 import collections
@@ -16,19 +18,23 @@ import json
 import os
 import pwd
 import selectors
+import shutil
 import struct
 import subprocess
 import sys
 import threading
 import zlib
 
+from python_forks import Forks
+
 HEADER = struct.Struct(">IBI")
 RUN, READ, DROP = 1, 2, 3
 READY, OUT, ERR, EXIT = 0, 1, 2, 3
 PIECE = 65536
+MISSING = b"##PYINFRA_NOCMD##\n"
 SHELL = pwd.getpwuid(os.getuid()).pw_shell or "/bin/sh"
 
-writing = threading.Lock()
+writing, forking = threading.Lock(), threading.Lock()
 waiting = collections.deque()
 turn = threading.Condition()
 
@@ -53,19 +59,36 @@ def feed(pipe, text):
         pass
 
 
-def run(number, request):
-    process = subprocess.Popen(
-        [SHELL, "-c", request["command"]], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, bufsize=0, start_new_session=True,
-    )  # fmt: skip
-    if request["stdin"]:
-        threading.Thread(target=feed, args=(process.stdin, request["stdin"]), daemon=True).start()
+def run(number, request, forks):
+    words = request.get("words") or [SHELL, "-c", request["command"]]
+    if request.get("needs") and shutil.which(request["needs"]) is None:
+        send(number, OUT, MISSING)
+        send(number, EXIT, b"0")
+    elif words[:3] == ["python3", "-I", "-c"]:
+        with forking:
+            out, err, status = forks.start(words[3:])
+        with open(out, "rb", 0) as stdout, open(err, "rb", 0) as stderr, open(status, "rb", 0) as end:
+            pass_on(number, stdout, stderr)
+            send(number, EXIT, end.read() or b"-1")
     else:
-        process.stdin.close()
+        process = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
+            start_new_session=True,
+        )  # fmt: skip
+        if request["stdin"]:
+            threading.Thread(target=feed, args=(process.stdin, request["stdin"]), daemon=True).start()
+        else:
+            process.stdin.close()
+        pass_on(number, process.stdout, process.stderr)
+        code = process.wait()
+        send(number, EXIT, str(code if code >= 0 else -1).encode())
+
+
+def pass_on(number, out, err):
+    """Send both outputs as they come, until both are closed: by the command, and by what it left running."""
     with selectors.DefaultSelector() as pipes:
-        pipes.register(process.stdout, selectors.EVENT_READ, OUT)
-        pipes.register(process.stderr, selectors.EVENT_READ, ERR)
-        # Until both are closed: by the command, and by whatever it left running with them.
+        pipes.register(out, selectors.EVENT_READ, OUT)
+        pipes.register(err, selectors.EVENT_READ, ERR)
         while pipes.get_map():
             for key, _ in pipes.select():
                 piece = os.read(key.fd, PIECE)
@@ -74,25 +97,23 @@ def run(number, request):
                 else:
                     pipes.unregister(key.fileobj)
                     key.fileobj.close()
-    code = process.wait()
-    send(number, EXIT, str(code if code >= 0 else -1).encode())
 
 
-def guarded(number, request):
+def guarded(number, request, forks):
     try:
-        run(number, request)
+        run(number, request, forks)
     except Exception as error:  # whatever it was: who asked waits for an end, and is told
         send(number, ERR, f"{type(error).__name__}: {error}\n".encode())
         send(number, EXIT, b"-1")
 
 
-def read_in_turn():
+def read_in_turn(forks):
     while True:
         with turn:
             while not waiting:
                 turn.wait()
             number, request = waiting.popleft()
-        guarded(number, request)
+        guarded(number, request, forks)
 
 
 def frames():
@@ -113,11 +134,12 @@ def frames():
 
 def main():
     send(0, READY)
+    forks = Forks()
     for _ in range(max(2, os.cpu_count() or 1)):
-        threading.Thread(target=read_in_turn, daemon=True).start()
+        threading.Thread(target=read_in_turn, args=(forks,), daemon=True).start()
     for number, kind, payload in frames():
         if kind == RUN:
-            threading.Thread(target=guarded, args=(number, json.loads(payload)), daemon=True).start()
+            threading.Thread(target=guarded, args=(number, json.loads(payload), forks), daemon=True).start()
         else:
             with turn:
                 if kind == READ:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -145,6 +147,92 @@ def test_reading_commands_that_are_dropped_end(channel: Channel) -> None:
         assert replies[-1].code() == -1
         assert list(replies[-1].lines(OUT)) == []
         assert replies[0].code() == 0
+
+
+def asked(channel: Channel, *words: str) -> tuple[int, str, str]:
+    """Have a fact's command run that comes to these words."""
+    reply = channel.read([f"sh -c {shlex.quote(shlex.join(words))}"])[0]
+    with gevent.Timeout(20):
+        code = reply.code()
+    # Each can be read again: several operations may have asked for it.
+    assert list(reply.lines(OUT)) == list(reply.lines(OUT))
+    return code, "".join(reply.lines(OUT)), "".join(reply.lines(ERR))
+
+
+SAYS = "import os, sys; print(sys.argv, __name__, os.getsid(0) == os.getpid()); print('b', file=sys.stderr)"
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        SAYS,
+        "import sys; sys.exit(7)",
+        "import sys; sys.exit('no')",
+        "raise SystemExit",
+        "print('half', end=''); raise ValueError('x')",
+        "import sys; print(sys.stdin.read() == '')",
+        "import json, os; print(json.dumps(sorted(os.environ)))",
+        "import os; print(os.getcwd(), os.umask(0), sorted(os.listdir('/proc/self/fd')))",
+        "from dataclasses import dataclass\n@dataclass\nclass A:\n    x: int\nprint(A(1))",
+        "import subprocess; print(subprocess.run(['false']).returncode, subprocess.run(['echo', 'x']))",
+        "import os; os.kill(os.getpid(), 9)",
+        "import os; os._exit(3)",
+        "this is no Python",
+        "print('\\u00fc')",
+        "print('x' * 3_000_000)",
+    ],
+)
+def test_a_fork_does_what_an_interpreter_does(channel: Channel, program: str) -> None:
+    """The same program with the same arguments, in a fork and in an interpreter of its own."""
+    words = ["python3", "-I", "-c", program, "one", "t'wo", "-x"]
+    code, out, err = asked(channel, *words)
+    alone = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    if "getsid" not in program:
+        assert out == alone.stdout
+    else:
+        assert out == "['-c', 'one', \"t'wo\", '-x'] __main__ True\n"
+    assert err.splitlines()[-1:] == alone.stderr.splitlines()[-1:]
+    assert code == (alone.returncode if alone.returncode >= 0 else -1)
+
+
+def test_forks_are_apart(channel: Channel) -> None:
+    """What one of them does to its own interpreter is nothing to the next."""
+    spoil = "import json, os, sys; json.dumps = None; os.environ['X'] = '1'; os.chdir('/'); sys.path.clear()"
+    assert asked(channel, "python3", "-I", "-c", spoil)[0] == 0
+    look = "import json, os; print(json.dumps('sys' in globals()), 'X' in os.environ, os.getcwd() == '/')"
+    assert asked(channel, "python3", "-I", "-c", look)[1] == "false False False\n"
+
+
+def children(pid: int) -> list[tuple[int, str]]:
+    """Return process ids and states of what a process has started and not waited for."""
+    command = ["ps", "-o", "pid=,state=", "--ppid", str(pid)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return [(int(line.split()[0]), line.split()[1]) for line in done.stdout.splitlines()]
+
+
+def test_forks_leave_no_zombies_and_end_with_the_connection(pipe: Pipe, channel: Channel) -> None:
+    for _ in range(5):
+        assert asked(channel, "python3", "-I", "-c", "pass")[0] == 0
+    assert [state for _, state in children(pipe.running.pid)] == ["S"]
+    server = children(pipe.running.pid)[0][0]
+    assert children(server) == []
+    assert pipe.running.stdin is not None
+    pipe.running.stdin.close()
+    pipe.running.wait(20)
+    with gevent.Timeout(20):
+        while Path(f"/proc/{server}").exists():
+            gevent.sleep(0.02)
+
+
+def test_words_need_no_shell(channel: Channel) -> None:
+    assert asked(channel, "sh", "-c", "echo $0 $1; exit 3", "name", "a b") == (3, "name a b\n", "")
+    inner = (
+        "if command -v no-such >/dev/null 2>&1; then ( sh -c 'echo x' ); else echo '##PYINFRA_NOCMD##'; fi"
+    )
+    for needs, said_ in (("nosuch", "##PYINFRA_NOCMD##\n"), ("cat", "x\n")):
+        reply = channel.read([f"sh -c {shlex.quote(inner.replace('no-such', needs))}"])[0]
+        with gevent.Timeout(20):
+            assert (reply.code(), "".join(reply.lines(OUT))) == (0, said_)
 
 
 def test_a_lost_connection_ends_what_is_under_way(pipe: Pipe, channel: Channel) -> None:

@@ -27,25 +27,28 @@ def past(file: Path, *commands: str) -> None:
     """Have had a run that asked these."""
     run = FactCache(file)
     for command in commands:
-        run.get(command)
+        run.get(command, "op")
     run.save()
 
 
-def test_an_answer_is_served_once() -> None:
+def test_an_answer_is_served_once_to_each_operation() -> None:
     cache = FactCache(None)
     replies = answered(cache, "a", "b")
-    assert cache.get("a") is replies["a"]
-    assert cache.get("a") is None
-    assert cache.get("b") is replies["b"]
-    assert cache.get("c") is None
+    for asker in ("one", "two", None):
+        assert cache.get("a", asker) is replies["a"]
+    assert cache.get("b", "one") is replies["b"]
+    assert cache.get("c", "one") is None
+    # Who asks again wants to know anew, and what is then asked is for all.
+    assert cache.get("a", "one") is None
+    assert cache.get("a", "three") is None
 
 
 def test_no_answer_outlives_a_change() -> None:
     cache = FactCache(None)
     answered(cache, "a", "b")
     assert cache.invalidate()
-    assert cache.get("a") is None
-    assert cache.get("b") is None
+    assert cache.get("a", "op") is None
+    assert cache.get("b", "op") is None
     assert not cache.invalidate()
 
 
@@ -54,8 +57,8 @@ def test_no_answer_is_served_after_a_minute() -> None:
     now = time.monotonic()
     answered(cache, "young", asked=now - module.FRESH_SECONDS + 1)
     answered(cache, "old", asked=now - module.FRESH_SECONDS - 1)
-    assert cache.get("young") is not None
-    assert cache.get("old") is None
+    assert cache.get("young", "op") is not None
+    assert cache.get("old", "op") is None
 
 
 def test_no_answer_is_of_a_time_when_another_run_was_at_work() -> None:
@@ -64,8 +67,8 @@ def test_no_answer_is_of_a_time_when_another_run_was_at_work() -> None:
     answered(cache, "before", asked=now - 5)
     answered(cache, "after", asked=now - 3)
     cache.expire(4)
-    assert cache.get("before") is None
-    assert cache.get("after") is not None
+    assert cache.get("before", "op") is None
+    assert cache.get("after", "op") is not None
 
 
 def test_what_was_asked_is_what_the_next_run_begins_with(tmp_path: Path) -> None:
@@ -74,9 +77,9 @@ def test_what_was_asked_is_what_the_next_run_begins_with(tmp_path: Path) -> None
     run = FactCache(file)
     assert run.to_prefetch() == ["a", "b", "c"]
     answered(run, *run.to_prefetch())
-    run.get("b")
+    run.get("b", "op")
     run.invalidate()
-    run.get("new")
+    run.get("new", "op")
     run.save()
     assert FactCache(file).to_prefetch() == ["b", "new"]
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -93,7 +96,7 @@ def test_a_file_that_is_damaged_is_none(tmp_path: Path, content: bytes) -> None:
 def test_no_place_to_write_to_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     run = FactCache(tmp_path / "file" / "x")
-    run.get("a")
+    run.get("a", "op")
     run.save()
 
 
