@@ -173,22 +173,9 @@ KNIVES = {
 
 
 def mount_small(host: LabHost, megabytes: int) -> None:
-    """Put a small file system of its own below the backups; its device node is made where a host has none."""
-    shell(host, SMALL.format(root=ROOT, megabytes=megabytes))
-
-
-SMALL = """
-set -e
-mkdir -p -m 0700 {root}
-truncate -s {megabytes}M /root/small.img
-mkfs.ext4 -q /root/small.img
-[ -e /dev/loop-control ] || mknod /dev/loop-control c 10 237
-device=$(losetup -f | cut -d" " -f1)  # where its node is missing it says so behind
-[ -e $device ] || mknod $device b 7 ${{device#/dev/loop}}
-losetup $device /root/small.img
-mount $device {root}
-"""
+    """Put a small file system of its own below the backups: in memory, where no loop device has to be free."""
+    shell(host, f"mkdir -p -m 0700 {ROOT} && mount -t tmpfs -o size={megabytes}M,mode=0700 small {ROOT}")
 
 
 def unmount_small(host: LabHost) -> None:
-    shell(host, f"d=$(findmnt -no SOURCE {ROOT}) && umount {ROOT} && losetup -d $d && rm /root/small.img")
+    shell(host, f"umount {ROOT}")
