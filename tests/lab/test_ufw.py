@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from facts.script import text
 from tests.lab.playbook import LabHost, fingerprint, run, shell, ssh, start
 
 TEMPLATE = "packages"
@@ -69,6 +70,20 @@ def test_again_changes_nothing(walled: LabHost) -> None:
     before = fingerprint(walled), shell(walled, "iptables -S; ip6tables -S")
     assert run(walled, deploy(ALLOW)).ok().changed == []
     assert (fingerprint(walled), shell(walled, "iptables -S; ip6tables -S")) == before
+
+
+def test_what_was_kept_of_the_rules_counts_for_these_files_alone(walled: LabHost) -> None:
+    kept = "/var/lib/hostwright/ufw-rules"
+    digest, *words = shell(walled, f"cat {kept}").splitlines()
+    assert digest == shell(walled, "cat /etc/ufw/user.rules /etc/ufw/user6.rules | sha256sum")
+    assert sorted(words) == [f"rule {line}" for line in rules(walled)]
+    state = shell(walled, "sh", stdin=text("ufw-state.sh"))
+    # Kept words that are wrong show that they are used, and that a changed file makes them be looked up.
+    shell(walled, f"cp {kept} {kept}.right; sed -i '$s/.*/rule kept/' {kept}")
+    assert shell(walled, "sh", stdin=text("ufw-state.sh")).endswith("rule kept")
+    shell(walled, "echo '# by hand' >> /etc/ufw/user.rules")
+    assert shell(walled, "sh", stdin=text("ufw-state.sh")) == state
+    shell(walled, f"sed -i '$d' /etc/ufw/user.rules; mv {kept}.right {kept}")
 
 
 def test_update_removes_what_is_not_declared(walled: LabHost) -> None:
