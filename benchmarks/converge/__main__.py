@@ -1,4 +1,4 @@
-"""Deploy to a lab host once, have each converge it again in turn, and print medians and ratios."""
+"""Converge lab hosts in turn with hostwright and others, write result.json, and print medians and ratios."""
 
 from __future__ import annotations
 
@@ -6,126 +6,14 @@ import argparse
 import json
 import os
 import platform
-import statistics
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.converge import contenders, reference
-from benchmarks.converge.contenders import Contender, Line
-from benchmarks.converge.proxy import Proxy
-from lab import lifecycle
+from benchmarks.converge import again, changes, first, many, reference
 from tests.lab import templates
-from tests.lab.playbook import LabHost, shell
-from tests.lab.project import state
 
-HERE = Path(__file__).resolve().parent
-RESULT = HERE / "result.json"
-OURS = "hostwright"
-# Ratios that were asked for: contender to how many times as long as hostwright it takes, at least.
-WANTED = {
-    0: {"Ansible, pipelining": 20.0, "Ansible, mitogen": 6.0, "hostwright, pyinfra's own connector": 3.0},
-    100: {"Ansible, pipelining": 20.0, "Ansible, mitogen": 4.0, "hostwright, pyinfra's own connector": 6.0},
-}
-
-
-@contextmanager
-def far(host: LabHost, milliseconds: int, place: Path) -> Iterator[tuple[Line, Proxy]]:
-    """Reach a host through a proxy, so many milliseconds of round trip away."""
-    proxy = Proxy(host.address, host.port, milliseconds / 1000)
-    known = place / f"known-{proxy.port}"
-    keys = [line.split(None, 1)[1] for line in host.known_hosts.read_text().splitlines() if line.strip()]
-    known.write_text("".join(f"[127.0.0.1]:{proxy.port} {key}\n" for key in keys))
-    try:
-        yield Line("127.0.0.1", proxy.port, known), proxy
-    finally:
-        proxy.close()
-
-
-def timed(contender: Contender, host: LabHost, line: Line) -> float:
-    began = time.monotonic()
-    contender.run(host, line)
-    return round(time.monotonic() - began, 2)
-
-
-@dataclass(frozen=True)
-class Measured:
-    """
-    What was measured at one latency, by label.
-
-    + seconds: of each run
-    + medians, ratios: in seconds, and to hostwright's
-    + turns: how often the client spoke after the host had, the login included
-    """
-
-    seconds: dict[str, list[float]]
-    medians: dict[str, float]
-    ratios: dict[str, float]
-    turns: dict[str, int]
-
-
-def touches(all_of_them: list[Contender], host: LabHost) -> dict[str, list[str]]:
-    """
-    Have each converge the host again; return what is then not as it was: files, mtimes, PIDs, catalog.
-
-    AssertionError where hostwright changed any.
-    """
-    found: dict[str, list[str]] = {}
-    line = Line(host.address, host.port, host.known_hosts)
-    for one in all_of_them:
-        one.run(host, line)  # the first time it makes directories for itself
-        before = state(host)
-        one.run(host, line)
-        after = state(host)
-        # A run of hostwright leaves its line in the ledger, and nothing else.
-        found[one.label] = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
-    if found[OURS]:
-        raise AssertionError(f"a run that changes nothing changed {found[OURS]}")
-    return found
-
-
-def measured(
-    all_of_them: list[Contender], host: LabHost, milliseconds: int, times: int, place: Path
-) -> Measured:
-    """Measure each contender, alternating."""
-    with far(host, milliseconds, place) as (line, proxy):
-        turns: dict[str, int] = {}
-        for one in all_of_them:
-            one.run(host, line)  # fills caches, and opens the connection of who keeps it open
-            with proxy.counting() as counted:
-                one.run(host, line)
-            turns[one.label] = counted[0]
-        seconds: dict[str, list[float]] = {one.label: [] for one in all_of_them}
-        for _ in range(times):
-            for one in all_of_them:
-                seconds[one.label].append(timed(one, host, line))
-    medians = {label: statistics.median(found) for label, found in seconds.items()}
-    ratios = {label: round(median / medians[OURS], 2) for label, median in medians.items()}
-    return Measured(seconds, medians, ratios, turns)
-
-
-def table(found: dict[int, Measured]) -> str:
-    """Return what was measured, for people."""
-    lines = ["| converged again | " + " | ".join(f"{one} ms" for one in found) + " | turns of talk |"]
-    lines.append("|---" * (len(found) + 2) + "|")
-    first = next(iter(found.values()))
-    for label in first.medians:
-        cells = [f"{one.medians[label]:.2f} s ({one.ratios[label]:.1f} x)" for one in found.values()]
-        lines.append(f"| {label} | {' | '.join(cells)} | {first.turns[label]} |")
-    return "\n".join(lines)
-
-
-def slow(found: dict[int, Measured]) -> list[str]:
-    """Say which ratio is below what was asked for."""
-    return [
-        f"at {milliseconds} ms {label} takes {one.ratios[label]} times as long as hostwright, not {wanted}"
-        for milliseconds, one in found.items()
-        for label, wanted in WANTED.get(milliseconds, {}).items()
-        if one.ratios[label] < wanted
-    ]
+RESULT = Path(__file__).resolve().parent / "result.json"
 
 
 def machine() -> dict[str, object]:
@@ -142,45 +30,41 @@ def main() -> int:
     parser.add_argument("--image", default="bookworm")
     parser.add_argument("--times", type=int, default=3)
     parser.add_argument("--round-trips", default="0,25,100", help="milliseconds")
+    parser.add_argument("--first", type=int, default=3, help="how many first converges of each kind")
+    parser.add_argument("--changes", type=int, default=3, help="how many releases, and changed templates")
+    parser.add_argument("--hosts", default="1,5,20", help='of many converged hosts; "" for none')
     parser.add_argument("--programs", type=Path, required=True, help="of Ansible's environment")
     chosen = parser.parse_args()
-    name = f"bench-{chosen.image}"
-    found: dict[int, Measured] = {}
+    about: dict[str, object] = {"machine": machine(), "image": chosen.image}
+    missed: list[str] = []
     try:
-        with templates.disk("deployed", chosen.image) as saved:
-            up = lifecycle.up(name, image=chosen.image, disk=saved)
-        host = LabHost(name, chosen.image, up.address, up.key, up.known_hosts)
-        templates.settled(host, "deployed")
-        # What Ansible's modules for packages and PostgreSQL need on the host.
-        shell(host, "apt-get -qq install -y python3-apt python3-psycopg2 >/dev/null", timeout=120)
         with tempfile.TemporaryDirectory(prefix="hostwright-bench-") as made:
             place = Path(made)
-            files = reference.gathered(host, place)
-            all_of_them = [
-                contenders.hostwright(OURS, "fast", host, place),
-                contenders.hostwright("hostwright, pyinfra's own connector", "plain", host, place),
-                contenders.ansible("Ansible, mitogen", chosen.programs, files, mitogen=True),
-                contenders.ansible("Ansible, pipelining", chosen.programs, files, mitogen=False),
-                contenders.floor(),
-            ]
-            touched = touches(all_of_them, host)
-            print("touched", json.dumps(touched), flush=True)
-            for milliseconds in map(int, chosen.round_trips.split(",")):
-                found[milliseconds] = measured(all_of_them, host, milliseconds, chosen.times, place)
-                print(milliseconds, json.dumps(asdict(found[milliseconds])), flush=True)
+            with again.converged(chosen.image) as host:
+                packed = reference.packed(host)
+                round_trips = [int(one) for one in chosen.round_trips.split(",") if one]
+                touched, found = again.all_measured(host, chosen.programs, round_trips, chosen.times, place)
+            about["touched though nothing was to be changed"] = touched
+            about["round trips in ms"] = {key: asdict(one) for key, one in found.items()}
+            print(again.table(found), flush=True)
+            missed += again.slow(found)
+            if chosen.first:
+                once = first.measured(packed, chosen.image, chosen.first, place)
+                about["first converge"] = asdict(once)
+                missed += first.missed(once)
+            if chosen.changes:
+                changed = changes.measured(chosen.programs, chosen.image, chosen.changes, place)
+                about["changes"] = {kind: asdict(one) for kind, one in changed.items()}
+            if chosen.hosts:
+                counts = [int(one) for one in chosen.hosts.split(",")]
+                several = many.measured(counts, chosen.image, chosen.times, place)
+                about["many hosts"] = asdict(several)
+                missed += many.missed(several)
     finally:
-        lifecycle.down(name)
         templates.forget(os.getpid())
-    about = {
-        "machine": machine(),
-        "touched though nothing was to be changed": touched,
-        "image": chosen.image,
-        "round trips in ms": {key: asdict(one) for key, one in found.items()},
-    }
     RESULT.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    print(table(found))
-    print("\n".join(slow(found)))
-    return 1 if slow(found) else 0
+    print("\n".join(missed))
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

@@ -71,9 +71,11 @@ def _pyinfra(host: LabHost, line: Line) -> list[str]:
     return [program, "-y", "--json", "--limit", host.name, *words, "inventories/lab.py", "deploy.py"]
 
 
-def _nothing_changed(stdout: str) -> bool:
+def nothing_changed(stdout: str) -> bool:
+    """Tell from pyinfra's JSON whether every operation found every host as it should be."""
     operations = json.loads(stdout)["results"]["operations"]
-    return len(operations) > 20 and all(one["no_change"] for one in operations)
+    left_alone = [one["no_change"] and not one["success"] and not one["error"] for one in operations]
+    return len(operations) > 20 and all(left_alone)
 
 
 def hostwright(label: str, connector: str, host: LabHost, cache: Path) -> Contender:
@@ -83,16 +85,30 @@ def hostwright(label: str, connector: str, host: LabHost, cache: Path) -> Conten
         "HOSTWRIGHT_LAB_HOSTS": host.name,
         "HOSTWRIGHT_CACHE": str(cache),
     }
-    return Contender(label, _pyinfra, environ, _nothing_changed)
+    return Contender(label, _pyinfra, environ, nothing_changed)
 
 
-def ansible(label: str, programs: Path, reference: Path, *, mitogen: bool) -> Contender:
+def verb(host: LabHost, name: str, cache: Path, *flags: str) -> tuple[int, str, str]:
+    """Run a verb of hostwright's; return its exit code, standard output and standard error."""
+    program = str(Path(sys.executable).with_name("pyinfra"))
+    done = subprocess.run(
+        [program, "--limit", host.name, *flags, "inventories/lab.py", name],
+        cwd=PROJECT, env={**os.environ, "HOSTWRIGHT_LAB_HOSTS": host.name, "HOSTWRIGHT_CACHE": str(cache)},
+        capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=RUN_SECONDS, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+def ansible(
+    label: str, programs: Path, reference: Path, *, mitogen: bool, changes: bool = False
+) -> Contender:
     """
     Return the playbook of `ansible/`, which expresses the same.
 
     + programs: directory of its environment's programs
     + reference: file of variables, of `reference.gathered`
     + mitogen: whether mitogen runs it
+    + changes: whether it is to change something, default False
     """
 
     def command(host: LabHost, line: Line) -> list[str]:
@@ -124,7 +140,7 @@ def ansible(label: str, programs: Path, reference: Path, *, mitogen: bool) -> Co
         recap = re.findall(r"ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", stdout)
         return len(recap) == 1 and int(recap[0][0]) > 20 and set(recap[0][1:]) == {"0"}
 
-    return Contender(label, command, environ, unchanged)
+    return Contender(label, command, environ, None if changes else unchanged)
 
 
 def floor() -> Contender:

@@ -1,9 +1,10 @@
-"""What Ansible's playbook is to write, taken from a host that hostwright converged: the same bytes."""
+"""What the others are to write, taken from a host that hostwright converged: the same bytes."""
 
 from __future__ import annotations
 
 import json
 import tarfile
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from subprocess import run
@@ -27,14 +28,12 @@ def gathered(host: LabHost, directory: Path) -> Path:
     + host: that is converged
     + directory: for all of it
     """
-    words = " ".join(FILES)
-    names = shell(host, f"for one in {words}; do [ -f $one ] && [ ! -L $one ] && echo $one; done; true")
-    with tarfile.open(fileobj=BytesIO(_bytes(host, "tar -C / -c " + " ".join(names.split())))) as archive:
+    with tarfile.open(fileobj=BytesIO(_files(host, FILES))) as archive:
         archive.extractall(directory / "files", filter="data")
     release = shell(host, "basename $(readlink /opt/rec_io/current)")
     venv = shell(host, "basename $(readlink -f /opt/rec_io/current/venv)")
     tree = directory / "release.tar.gz"
-    tree.write_bytes(_bytes(host, f"tar -C /opt/rec_io/releases/{release} -cz ."))
+    tree.write_bytes(sent(host, f"tar -C /opt/rec_io/releases/{release} -cz ."))
     variables = {
         "files": str(directory / "files"),
         "release": release,
@@ -49,13 +48,51 @@ def gathered(host: LabHost, directory: Path) -> Path:
     return path
 
 
-def _bytes(host: LabHost, command: str) -> bytes:
+@dataclass(frozen=True)
+class Packed:
+    """
+    What the shell script is given.
+
+    + files: name to content of the archives that it unpacks
+    + release, venv, pg: its arguments
+    """
+
+    files: dict[str, bytes]
+    release: str
+    venv: str
+    pg: str
+
+
+def packed(host: LabHost) -> Packed:
+    """Take the same from a converged host as archives, with owners and modes, for a script on another."""
+    release = shell(host, "basename $(readlink /opt/rec_io/current)")
+    secrets = [f"/etc/rec_io/secrets/{name}" for name in SECRETS]
+    return Packed(
+        files={
+            "files.tar": _files(host, (*FILES, *secrets), "/etc/rec_io/secrets"),
+            "app.tar": sent(host, f"tar -C /opt/rec_io -c releases/{release} parts"),
+        },
+        release=release,
+        venv=shell(host, "basename $(readlink -f /opt/rec_io/current/venv)"),
+        pg=shell(host, "ls /etc/postgresql"),
+    )
+
+
+def _files(host: LabHost, patterns: tuple[str, ...], *directories: str) -> bytes:
+    words = " ".join(patterns)
+    found = shell(host, f"for one in {words}; do [ -f $one ] && [ ! -L $one ] && echo $one; done; true")
+    names = " ".join(name.removeprefix("/") for name in [*directories, *found.split()])
+    return sent(host, f"tar -C / --no-recursion -c {names}")
+
+
+def sent(host: LabHost, command: str, stdin: bytes = b"") -> bytes:
+    """Run a command on a host, with bytes as its standard input and output."""
     done = run(
         [
             "ssh", "-F", "none", "-i", str(host.key), "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes",
             "-o", f"KexAlgorithms={KEY_EXCHANGE}", "-o", f"UserKnownHostsFile={host.known_hosts}",
             f"{host.user}@{host.address}", command,
         ],
-        capture_output=True, check=True,
+        input=stdin, capture_output=True, check=True,
     )  # fmt: skip
     return done.stdout
