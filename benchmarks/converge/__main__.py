@@ -40,18 +40,20 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="hostwright-bench-") as made:
             place = Path(made)
-            with again.converged(chosen.image) as host:
-                packed = reference.packed(host)
-                round_trips = [int(one) for one in chosen.round_trips.split(",") if one]
-                touched, found = again.all_measured(host, chosen.programs, round_trips, chosen.times, place)
-            about["touched though nothing was to be changed"] = touched
-            about["round trips in ms"] = {key: asdict(one) for key, one in found.items()}
-            print(again.table(found), flush=True)
-            missed += again.slow(found)
-            if chosen.first:
-                once = first.measured(packed, chosen.image, chosen.first, place)
-                about["first converge"] = asdict(once)
-                missed += first.missed(once)
+            round_trips = [int(one) for one in chosen.round_trips.split(",") if one]
+            if round_trips or chosen.first:
+                with again.converged(chosen.image) as host:
+                    packed = reference.packed(host)
+                    touched, found = again.all_measured(
+                        host, chosen.programs, round_trips, chosen.times, place
+                    )
+                about["touched though nothing was to be changed"] = touched
+                about["round trips in ms"] = {key: asdict(one) for key, one in found.items()}
+                missed += again.slow(found)
+                if chosen.first:
+                    once = first.measured(packed, chosen.image, chosen.first, place)
+                    about["first converge"] = asdict(once)
+                    missed += first.missed(once)
             if chosen.changes:
                 changed = changes.measured(chosen.programs, chosen.image, chosen.changes, place)
                 about["changes"] = {kind: asdict(one) for kind, one in changed.items()}
@@ -63,6 +65,8 @@ def main() -> int:
     finally:
         templates.forget(os.getpid())
     RESULT.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    if round_trips:
+        print(again.table(found))
     print("\n".join(missed))
     return 1 if missed else 0
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # What hostwright's first deploy of rec_io brings about, as a script on the host itself: the floor of a first converge.
-# It looks at nothing before it acts, keeps no way back, and waits only until every service runs and answers.
+# It looks at nothing before it acts, keeps no way back, and waits until every service answers and has stayed up for
+# as long as the gates watch them.
 # usage: first.sh RELEASE VENV PG    in a directory of `reference.packed`
 set -eu
 export LC_ALL=C DEBIAN_FRONTEND=noninteractive
@@ -101,4 +102,8 @@ for port in 3000 4000 8001 8007; do
         sleep 0.2
     done
 done
+pids() { supervisorctl -c /etc/rec_io/supervisord.conf status | awk '{ print $1, $2, $4 }'; }
+before=$(pids)
+sleep 3
+[ "$(pids)" = "$before" ]
 systemctl start hostwright-backup-rec_io.service

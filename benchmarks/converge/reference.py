@@ -33,7 +33,7 @@ def gathered(host: LabHost, directory: Path) -> Path:
     release = shell(host, "basename $(readlink /opt/rec_io/current)")
     venv = shell(host, "basename $(readlink -f /opt/rec_io/current/venv)")
     tree = directory / "release.tar.gz"
-    tree.write_bytes(sent(host, f"tar -C /opt/rec_io/releases/{release} -cz ."))
+    tree.write_bytes(sent(host, f"tar -C /opt/rec_io -cz releases/{release} parts"))
     variables = {
         "files": str(directory / "files"),
         "release": release,
