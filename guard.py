@@ -78,7 +78,6 @@ def install() -> None:
         hosts = list(inventory) if initial_limit is None else initial_limit
         check_inventory(str(parameters.get("inventory", "")), hosts, _runs_a_verb(parameters))
         _choose_connectors(hosts, parameters)
-        overhead.imported()
         if _verb == DRIFT:
             # A host that cannot be reached is told of beside what the others say.
             state.should_raise_failed_hosts = lambda _: False
@@ -97,6 +96,10 @@ def _choose_connectors(hosts: list[Host], parameters: dict[str, Any]) -> None:
         for host in hosts
         if (given or (settings_of(host, inventory).connector if declared else "fast")) == "fast"
     ]
+    if fast:
+        overhead.imported()
+    else:
+        overhead.remove()
     # A run that asks before it changes anything, or changes nothing, asks its facts in another order.
     connectors.install(fast, inventory, _verb, *(flag for flag in ("yes", "dry") if parameters.get(flag)))
 

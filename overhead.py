@@ -19,18 +19,29 @@ from pyinfra.api import arguments, facts
 from pyinfra.api.state import State
 from pyinfra.api.util import PYINFRA_INSTALL_DIR
 
+ORDER = "get_operation_order_from_stack"
+# By its name: `pyinfra.api.operation` is the decorator of that name, and not the module.
+_operation = vars(import_module("pyinfra.api.operation"))
+_originals = _operation[ORDER], arguments.all_global_arguments
+
 
 def install() -> None:
-    """Take effect for this process; `imported` follows once everything is loaded."""
+    """Take effect for this process; `imported` or `remove` follows once everything is loaded."""
     # What is imported is never garbage: not while it is being loaded, and not at the end, where Python would
     # look through all of it several times before it gives the memory back.
     gc.disable()
     atexit.register(gc.freeze)
-    # By its name: `pyinfra.api.operation` is the decorator of that name, and not the module.
-    vars(import_module("pyinfra.api.operation"))["get_operation_order_from_stack"] = order_from_frames
-    if not hasattr(arguments.all_global_arguments, "cache_info"):
-        # They are read off the annotations of pyinfra's classes, for each operation and each fact anew.
-        arguments.all_global_arguments = facts.all_global_arguments = cache(arguments.all_global_arguments)
+    _operation[ORDER] = order_from_frames
+    # They are read off the annotations of pyinfra's classes, for each operation and each fact anew.
+    arguments.all_global_arguments = facts.all_global_arguments = cache(_originals[1])
+
+
+def remove() -> None:
+    """Have pyinfra as it comes again."""
+    gc.enable()
+    atexit.unregister(gc.freeze)
+    _operation[ORDER], arguments.all_global_arguments = _originals
+    facts.all_global_arguments = arguments.all_global_arguments
 
 
 def imported() -> None:

@@ -16,7 +16,7 @@ install_recommends = False
 # Install pending package upgrades with each run.
 upgrade = True
 
-# How hosts are reached over SSH: "fast", or "plain", pyinfra's own connector as it comes.
+# How hosts are reached over SSH: "fast", or "plain", pyinfra and its own connector as they come.
 connector = "fast"
 
 # A run that changes a host is on trial until it is confirmed: without a sign of life from it for this many

@@ -23,7 +23,7 @@ class Settings(Model):
     + install_recommends: also install what packages merely recommend, default False
     + upgrade: install pending package upgrades, default True
     + connector: how hosts are reached over SSH: "fast" (default: everything asked at once, over one channel
-      that stays open), or "plain", pyinfra's own as it comes; HOSTWRIGHT_CONNECTOR says otherwise for one run
+      that stays open), or "plain", pyinfra as it comes; HOSTWRIGHT_CONNECTOR says otherwise for one run
     + trial, ssh, swap, firewall, postgresql: see there; `swap` None leaves swap alone
     + apps: name to app; several may share one host
     """

@@ -173,7 +173,7 @@ KNIVES = {
 
 
 def mount_small(host: LabHost, megabytes: int) -> None:
-    """Put a small file system of its own below the backups: in memory, where no loop device has to be free."""
+    """Put a small file system of its own below the backups, in memory: a loop device may not be free."""
     shell(host, f"mkdir -p -m 0700 {ROOT} && mount -t tmpfs -o size={megabytes}M,mode=0700 small {ROOT}")
 
 

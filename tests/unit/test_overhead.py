@@ -65,6 +65,12 @@ def test_arguments_are_read_once_and_are_the_same() -> None:
         "assert not gc.isenabled()\n"
         "overhead.imported()\n"
         "assert gc.isenabled() and gc.get_freeze_count() > 10_000\n"
+        "import sys; operation = sys.modules['pyinfra.api.operation']\n"
+        "assert operation.get_operation_order_from_stack is overhead.order_from_frames\n"
+        "overhead.remove()\n"
+        "from pyinfra.api import util\n"
+        "assert operation.get_operation_order_from_stack is util.get_operation_order_from_stack\n"
+        "assert not hasattr(facts.all_global_arguments, 'cache_info')\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True)
     assert gc.isenabled()
