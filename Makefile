@@ -39,7 +39,7 @@ backup-cuts: lab ## cut off 20 backups on each image, under write load; writes d
 bench-database: lab ## backup and restore of 1.5 GB against bare pg_dump and pg_restore (10 minutes)
 	@scripts/bench-database
 
-bench: lab ## a converged host converged again, beside Ansible, at three latencies (25 minutes)
+bench: lab ## converge bare, changed, converged and many hosts, beside Ansible, at three latencies (45 minutes)
 	@scripts/bench
 
 lock: venv ## pin what requirements/*.in name

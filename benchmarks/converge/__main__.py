@@ -10,10 +10,11 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.converge import again, changes, first, many, reference
+from benchmarks.converge import again, changes, contenders, first, many, picture, reference
 from tests.lab import templates
 
-RESULT = Path(__file__).resolve().parent / "result.json"
+HERE = Path(__file__).resolve().parent
+RESULT, PICTURE = HERE / "result.json", HERE.parent.parent / "docs" / "converged-again.svg"
 
 
 def machine() -> dict[str, object]:
@@ -66,6 +67,8 @@ def main() -> int:
         templates.forget(os.getpid())
     RESULT.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     if round_trips:
+        medians = {milliseconds: one.medians for milliseconds, one in found.items()}
+        PICTURE.write_text(picture.bars(medians, contenders.OURS, contenders.FLOOR), encoding="utf-8")
         print(again.table(found))
     print("\n".join(missed))
     return 1 if missed else 0

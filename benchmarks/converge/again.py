@@ -11,18 +11,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.converge import contenders, reference
-from benchmarks.converge.contenders import Contender, Line
+from benchmarks.converge.contenders import OURS, PLAIN, Contender, Line
 from benchmarks.converge.proxy import Proxy
 from lab import lifecycle
 from tests.lab import templates
 from tests.lab.playbook import LabHost, shell
 from tests.lab.project import state
 
-OURS = "hostwright"
 # Ratios that were asked for: contender to how many times as long as hostwright it takes, at least.
 WANTED = {
-    0: {"Ansible, pipelining": 20.0, "Ansible, mitogen": 6.0, "hostwright, pyinfra's own connector": 3.0},
-    100: {"Ansible, pipelining": 20.0, "Ansible, mitogen": 4.0, "hostwright, pyinfra's own connector": 6.0},
+    0: {"Ansible, pipelining": 20.0, "Ansible, mitogen": 6.0, PLAIN: 3.0},
+    100: {"Ansible, pipelining": 20.0, "Ansible, mitogen": 4.0, PLAIN: 6.0},
 }
 
 
@@ -150,7 +149,7 @@ def all_measured(
     files = reference.gathered(host, place)
     all_of_them = [
         contenders.hostwright(OURS, "fast", host, place),
-        contenders.hostwright("hostwright, pyinfra's own connector", "plain", host, place),
+        contenders.hostwright(PLAIN, "plain", host, place),
         contenders.ansible("Ansible, mitogen", programs, files, mitogen=True),
         contenders.ansible("Ansible, pipelining", programs, files, mitogen=False),
         contenders.floor(),

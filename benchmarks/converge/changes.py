@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.converge import contenders, reference
-from benchmarks.converge.contenders import Line
+from benchmarks.converge.contenders import OURS, Line
 from lab import lifecycle
 from tests.lab import templates
 from tests.lab.playbook import LabHost, shell
 from tests.lab.project import Deployed, copy
 
 KIND = "deployed"
-OURS = "hostwright"
 SERVICE = "examples/rec_io/backend/services/symbol_price_feed.py"
 
 

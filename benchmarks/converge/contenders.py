@@ -16,6 +16,8 @@ from tests.lab.playbook import LabHost
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent.parent
 RUN_SECONDS = 600
+OURS, PLAIN = "hostwright", "hostwright, plain pyinfra"
+FLOOR = "a login, and `import pyinfra_cli`"
 
 
 @dataclass(frozen=True)
@@ -155,4 +157,4 @@ def floor() -> Contender:
         program = f"import subprocess, pyinfra_cli.main; subprocess.run({login!r}, check=True)"
         return [sys.executable, "-c", program]
 
-    return Contender("a login, and `import pyinfra_cli`", command)
+    return Contender(FLOOR, command)

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.converge import reference
-from benchmarks.converge.contenders import HERE, verb
+from benchmarks.converge.contenders import HERE, OURS, verb
 from lab import lifecycle
 from tests.lab.playbook import LabHost, shell, ssh
 
-SCRIPT, OURS = "a shell script on the host", "hostwright"
+SCRIPT = "a shell script on the host"
 GIVEN = "/root/given"
 SECONDS = 900
 # How long hostwright may take of what the script takes.

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.converge.contenders import PROJECT, nothing_changed
+from benchmarks.converge.contenders import OURS, PLAIN, PROJECT, nothing_changed
 from lab import lifecycle
 from tests.lab import templates
 from tests.lab.playbook import LabHost
@@ -20,7 +20,7 @@ from tests.lab.playbook import LabHost
 KIND = "deployed"
 # How many times as long as one host all of them may take, and how much memory.
 WANTED, WANTED_MIB = 5.0, 250
-CONNECTORS = {"hostwright": "fast", "hostwright, pyinfra's own connector": "plain"}
+CONNECTORS = {OURS: "fast", PLAIN: "plain"}
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def measured(counts: list[int], image: str, times: int, cache: Path) -> Many:
 
 def missed(found: Many) -> list[str]:
     """Say which number of hosts takes longer, or more memory, than was asked for."""
-    ratios, used = found.ratios["hostwright"], found.mebibytes["hostwright"]
+    ratios, used = found.ratios[OURS], found.mebibytes[OURS]
     said = [
         f"{count} hosts take {ratio} times as long as one, not {WANTED}"
         for count, ratio in ratios.items()
