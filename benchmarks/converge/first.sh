@@ -65,6 +65,7 @@ alter default privileges for role $owner grant usage, select on sequences to $ro
 alter default privileges for role $owner grant execute on functions to $role;
 alter default privileges for role $owner revoke execute on functions from public;
 alter default privileges for role $owner grant select on tables to $reader;
+alter default privileges for role $owner grant usage on schemas to $role, $reader;
 create extension pg_stat_statements;
 END
 sql -c "select format('\"%s\" \"%s\"', rolname, rolpassword) from pg_authid where rolname = '$role'" \
