@@ -99,6 +99,7 @@ systemctl daemon-reload
 systemctl --quiet enable --now rec_io hostwright-backup-rec_io.timer hostwright-prove-rec_io.timer
 until [ "$(supervisorctl -c /etc/rec_io/supervisord.conf status | grep -c ' RUNNING ')" = 12 ]; do sleep 0.2; done
 for port in 3000 4000 8001 8007; do
+    # Until it listens each try ends in a traceback; one that never does is ended by whoever measures.
     until python3 -c "import urllib.request as u; u.urlopen('http://127.0.0.1:$port/health', timeout=5)" 2>/dev/null; do
         sleep 0.2
     done

@@ -35,6 +35,7 @@ loaded() {
 ipv6=$(sed -n 's/^IPV6=//p' /etc/default/ufw | tr -d '"' | tr '[:upper:]' '[:lower:]')
 if loaded; then echo "status active"; else echo "status inactive"; fi
 # It takes 50 ms to say what these files say; ufw-apply.sh kept its words, beside their digest.
+# Where it has kept none, sed's word about that is no news, and ufw is asked.
 kept=/var/lib/hostwright/ufw-rules
 if [ "$(sed -n 1p "$kept" 2>/dev/null)" = "$(cat /etc/ufw/user.rules /etc/ufw/user6.rules | sha256sum)" ]; then
     sed 1d "$kept"
