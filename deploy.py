@@ -16,7 +16,7 @@ settings = guard.settings_of(host)
 made = {app.key: guard.release_plan(app, settings) for app in settings.all_apps()}
 
 machine.python()
-trial.begin(host, settings, made, verb=guard.verb(), project=guard.PROJECT)
+trial.begin(host, settings, made, verb=guard.verb(), project=guard.PROJECT, proof=guard.proof_of(host))
 
 # The machine.
 machine.install(settings=settings)

@@ -23,7 +23,7 @@ from settings import Settings, load
 from settings.app import App
 from settings.groups import apps_declared
 from settings.secret_values import given
-from tasks import plan, recovery
+from tasks import plan, proven, recovery
 
 PROJECT = Path(__file__).resolve().parent
 # Verbs that work with what is on the hosts: at night they must not ask for code or a secret.
@@ -36,9 +36,12 @@ RESERVED_GROUPS = {"all", *(path.stem for path in (PROJECT / "inventories").glob
 CONNECTOR_VARIABLE = "HOSTWRIGHT_CONNECTOR"
 # The one that asks every operation itself, and must end without a question.
 DRIFT = "drift.py"
+# The one that an environment may ask a receipt for.
+DEPLOY = "deploy.py"
 _installed = False
 _verb = ""
 _as_json = False
+_proofs: dict[str, dict[str, str]] = {}
 
 
 class GuardError(PyinfraError):
@@ -77,6 +80,8 @@ def install() -> None:
     def init(inventory: Inventory, config: Config, initial_limit: list[Host] | None = None) -> None:
         hosts = list(inventory) if initial_limit is None else initial_limit
         check_inventory(str(parameters.get("inventory", "")), hosts, _runs_a_verb(parameters))
+        if DEPLOY in _verb.split() and not parameters.get("dry"):
+            _check_proofs(str(parameters.get("inventory", "")), hosts)
         _choose_connectors(hosts, parameters)
         if _verb == DRIFT:
             # A host that cannot be reached is told of beside what the others say.
@@ -241,6 +246,29 @@ def check_inventory(inventory: str, chosen: list[Host], validate: bool = True) -
     if findings:
         lines = "\n".join(f"  - {finding}" for finding in dict.fromkeys(findings))
         raise GuardError(f"{inventory}: this cannot be deployed as it is; no host was touched\n{lines}")
+
+
+def _check_proofs(inventory: str, chosen: list[Host]) -> None:
+    """Note what allows this deploy on each host, or stop where nothing does."""
+    findings = []
+    for host in chosen:
+        settings = settings_of(host, inventory)
+        made = {app.key: release_plan(app, settings) for app in settings.all_apps()}
+        try:
+            _proofs[host.name] = proven.by_receipt(host, settings, made, project=PROJECT)
+        except proven.UnprovenError as error:
+            findings.append(f"{host.name}: {error}")
+    if findings:
+        lines = "\n".join(f"  - {finding}" for finding in findings)
+        raise GuardError(
+            f"{inventory}: this was not proven where it must be; no host was touched\n{lines}\n"
+            "In an emergency: --data without_receipt=REASON, which the ledger keeps."
+        )
+
+
+def proof_of(host: Host) -> dict[str, str]:
+    """Return what allows this deploy on a host, for the ledger; empty where nothing was asked for."""
+    return _proofs.get(host.name, {})
 
 
 def _login_findings(host: Host, settings: Settings) -> list[str]:

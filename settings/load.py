@@ -19,7 +19,7 @@ OVERRIDES = "overrides"
 # Said of one run, by --data: no setting of the host.
 OF_ONE_RUN = (
     "wait", "drain", "irreversible", "app", "to", "run", "list", "prove", "from", "yes", "prune",
-    "end", "lines", "identity", "stanza",
+    "end", "lines", "identity", "stanza", "without_receipt",
 )  # fmt: skip
 # A secret's source, or a reference to one, is one value: {"source": ...} is never added to another.
 WHOLE = ("secrets", "variables", "migrate_variables", "s3")

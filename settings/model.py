@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from settings.app import App
 from settings.app_settings import AppSettings
 from settings.host import FirewallSettings, SshSettings, SwapSettings, TrialSettings
 from settings.names import AppName
 from settings.postgresql import PostgresqlSettings
-from settings.types import AsTuple, EnvironmentName, Model, PackageName
+from settings.types import AsTuple, EnvironmentName, Model, PackageName, ReceiptKey
 
 
 class Settings(Model):
@@ -24,6 +24,10 @@ class Settings(Model):
     + upgrade: install pending package upgrades, default True
     + connector: how hosts are reached over SSH: "fast" (default: everything asked at once, over one channel
       that stays open), or "plain", pyinfra as it comes; HOSTWRIGHT_CONNECTOR says otherwise for one run
+    + requires_receipt_from: environment whose acceptance suite must have passed with exactly what is deployed
+      here, such as "staging", default None
+    + receipt_hours: how old its receipt may be, 1 to 8760, default 72
+    + receipt_keys: public keys of those whose receipts count (python -m receipts key), default the own one
     + trial, ssh, swap, firewall, postgresql: see there; `swap` None leaves swap alone
     + apps: name to app; several may share one host
     """
@@ -33,6 +37,9 @@ class Settings(Model):
     install_recommends: bool = False
     upgrade: bool = True
     connector: Literal["fast", "plain"] = "fast"
+    requires_receipt_from: EnvironmentName | None = None
+    receipt_hours: Annotated[int, Field(ge=1, le=8760)] = 72
+    receipt_keys: Annotated[tuple[ReceiptKey, ...], AsTuple] = ()
     trial: TrialSettings = TrialSettings()
     ssh: SshSettings = SshSettings()
     swap: SwapSettings | None = SwapSettings()

@@ -96,4 +96,11 @@ VariableName = Annotated[
 PackageName = Annotated[
     str, pattern(r"[a-z0-9][a-z0-9+.-]+", "is not a Debian package name; use a-z, 0-9 and +.-")
 ]
+ReceiptKey = Annotated[
+    str,
+    pattern(
+        r"ed25519:[A-Za-z0-9+/]{43}=",
+        "is not a public key of receipts; its owner sees it with: python -m receipts key",
+    ),
+]
 AsTuple = BeforeValidator(_list_to_tuple)

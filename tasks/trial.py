@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pyinfra.api.deploy import deploy
 from pyinfra.api.host import Host
 
+import playbook_identity
 from facts.migrations import Migrations
 from facts.release import Releases
 from facts.swap import SYSCTL_FILE
@@ -23,7 +22,15 @@ from tasks import backups, maintenance, plan, recovery, services
 CLUSTERS = "/etc/postgresql/*/*"
 
 
-def begin(host: Host, settings: Settings, made: dict[str, plan.Plan], *, verb: str, project: Path) -> None:
+def begin(
+    host: Host,
+    settings: Settings,
+    made: dict[str, plan.Plan],
+    *,
+    verb: str,
+    project: Path,
+    proof: dict[str, str] | None = None,
+) -> None:
     """Put the run on trial: take the host's lock, and record the host right before the first change."""
     trial.begin(
         host,
@@ -36,7 +43,8 @@ def begin(host: Host, settings: Settings, made: dict[str, plan.Plan], *, verb: s
         },
         seconds=settings.trial.seconds,
         wait=_seconds(host.data.get("wait")),
-        commit=commit(project),
+        commit=playbook_identity.of(project),
+        proof=proof,
     )
 
 
@@ -71,16 +79,6 @@ def _about(host: Host, app: App, mine: plan.Plan, cluster: str | None) -> dict[s
             raise trial.TrialError(f"{host.name}: {app.key}: {schema.cannot_be_undone(current, names)}")
         found["irreversible"] = {"database": app.database.database, "cluster": cluster, "names": names}
     return found
-
-
-@cache
-def commit(project: Path) -> str | None:
-    """Return the commit of the playbook, with + where it was changed since; None outside git."""
-    head = subprocess.run(
-        ["git", "-C", str(project), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return head.stdout.strip() or None
 
 
 def touched(settings: Settings, login: str) -> Touched:

@@ -157,6 +157,7 @@ def begin(
     seconds: int = DEFAULT_SECONDS,
     wait: int = 0,
     commit: str | None = None,
+    proof: dict[str, str] | None = None,
 ) -> None:
     """
     Put all that follows in this run on trial, on one host; call it once for each, before its operations.
@@ -168,6 +169,7 @@ def begin(
     + seconds: after how long without a sign of life the host undoes by itself, default 300
     + wait: seconds to wait for another run to end, default 0
     + commit: of the playbook, default none
+    + proof: what allows this run, for the ledger, such as {"receipt": ID}, default none
 
     Operations that were called before are not on trial.
 
@@ -186,8 +188,9 @@ def begin(
     # In a deploy file `host` stands for whichever host is at work: this one is meant, for good.
     found = state.inventory.get_host(host.name)
     handler.hosts[host.name] = HostRun(
-        found, handler.about, touched, seconds, dict(releases or {}), frozenset(found.op_hash_order), wait
-    )
+        found, handler.about, touched, seconds, dict(releases or {}), frozenset(found.op_hash_order), wait,
+        proof=dict(proof or {}),
+    )  # fmt: skip
 
 
 def _run_of(host: Host) -> HostRun | None:

@@ -29,7 +29,7 @@ class About:
     + id: sorts by time, and is in the environment of every command of the run
     + owner: user and machine
     + purpose: the verb and the inventory
-    + commit: of the playbook, None outside git
+    + commit: of the playbook, None where it has none
     """
 
     id: str
@@ -67,6 +67,7 @@ class HostRun:
     + releases: app to what it is to be, "release", "digest", "commit", "schema"
     + exempt: operations that come before the trial
     + left: app to the release that a rollback leaves
+    + proof: what allows this run, for the ledger: "receipt", or "without_receipt" with the reason
     """
 
     host: Host
@@ -83,6 +84,7 @@ class HostRun:
     confirmed: bool = False
     failed: str = ""
     left: dict[str, str] = field(default_factory=dict)
+    proof: dict[str, str] = field(default_factory=dict)
     changed: int = 0
     contact: float = 0.0
     beating: Any = None
@@ -97,4 +99,5 @@ class HostRun:
 
     def record(self) -> dict[str, Any]:
         """Return what the ledger says of a run however it ends."""
-        return {**asdict(self.about), "releases": self.releases, **({"left": self.left} if self.left else {})}
+        left = {"left": self.left} if self.left else {}
+        return {**asdict(self.about), "releases": self.releases, **self.proof, **left}

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pyinfra.api.exceptions import PyinfraError
 
 from settings import Settings
 from settings.errors import SettingsError
 from tasks.machine import BASE_PACKAGES
 from tests.acceptance.fleet import Fleet
 from tests.acceptance.inventory import DeclaredHost, InventoryError, read
+from tests.acceptance.receipt import written
 from tests.acceptance.remote import Host, Remote
 from tests.acceptance.view import HostView
 
 FLEET = pytest.StashKey[Fleet]()
 LEFT_OUT = pytest.StashKey[list[str]]()
+RESULTS = pytest.StashKey[dict[str, str]]()
+RECEIPT = pytest.StashKey[str]()
 USAGE = "pytest tests/acceptance --inventory inventories/staging.py"
 
 # What moves logs comes after everything that looks at the services, and what restarts them comes last.
@@ -39,6 +44,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="also restart every service, default only where the environment is 'lab'",
     )  # fmt: skip
     group.addoption("--no-disruptive", dest="disruptive", action="store_false", help="never restart anything")
+    group.addoption(
+        "--no-receipt", dest="receipt", action="store_false", default=True,
+        help="keep no receipt of a whole run; part of one never has any",
+    )  # fmt: skip
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -60,13 +69,60 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     except (InventoryError, SettingsError) as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[FLEET] = Fleet(declared, Path(tempfile.mkdtemp(prefix="acceptance-")))
+    config.stash[RESULTS] = {}
+    if config.pluginmanager.has_plugin("receipt-results"):
+        return
+    config.pluginmanager.register(_Results(config.stash[RESULTS]), "receipt-results")
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Close all connections."""
-    fleet = session.config.stash.get(FLEET, None)
-    if fleet is not None:
+class _Results:
+    """Notes how each check came out."""
+
+    def __init__(self, results: dict[str, str]) -> None:
+        self.results = results
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        check = report.nodeid.rpartition("acceptance/")[2]
+        if report.when == "call" or report.outcome != "passed":
+            # A check that passed and whose end failed has failed.
+            self.results[check] = report.outcome
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Keep a receipt of a whole run; close all connections."""
+    config = session.config
+    fleet = config.stash.get(FLEET, None)
+    if fleet is None:
+        return
+    try:
+        config.stash[RECEIPT] = _receipt(config, fleet, exitstatus)
+    finally:
         fleet.close()
+
+
+def _receipt(config: pytest.Config, fleet: Fleet, exitstatus: int) -> str:
+    """Keep the receipt where one is due, and say which it is, or why there is none."""
+    if not config.getoption("receipt") or hasattr(config, "workerinput"):
+        return "no receipt was asked for"
+    if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        return "no receipt: the run was not whole"
+    chosen = [
+        one
+        for one in ("limit", "keyword", "markexpr", "lf", "deselect", "ignore")
+        if config.getoption(one, None)
+    ]
+    whole = [Path(str(one)).resolve() for one in config.args] == [Path(__file__).parent]
+    if chosen or not whole:
+        return "no receipt: only part of the checks, or of the hosts, was looked at"
+    try:
+        made = written(
+            fleet, str(config.getoption("--inventory")), config.stash[RESULTS], config.stash.get(LEFT_OUT, [])
+        )
+    except (AssertionError, OSError, PyinfraError, subprocess.SubprocessError) as error:
+        return f"no receipt could be kept: {error}"
+    return f"receipt {made.id}: {'green' if made.green else 'red'}" + "".join(
+        f"; {one}" for one in made.problems
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -153,6 +209,7 @@ def pytest_terminal_summary(
         return
     names = ", ".join(declared.name for declared in fleet.declared)
     terminalreporter.write_line(f"{config.getoption('--inventory')}: {names}")
+    terminalreporter.write_line(config.stash.get(RECEIPT, "no receipt"))
     left_out = config.stash.get(LEFT_OUT, [])
     if left_out:
         terminalreporter.section("not proven", yellow=True)
