@@ -71,7 +71,8 @@ def check_order(source: str, target: str, receiving: list[DeclaredHost]) -> None
             said = "asks for no receipt" if wanted is None else f"asks for receipts of {wanted!r}"
             raise StageError(
                 f"promote: {target} {said}: set requires_receipt_from = {source!r} in "
-                f"group_data/{target}.py, or name first the inventory that proves, then the one that receives; no host was touched"
+                f"group_data/{target}.py, or name first the inventory that proves, then the one that "
+                "receives; no host was touched"
             )
 
 

@@ -12,6 +12,8 @@ from facts.restore import Kept, KeptDatabases
 from facts.trial import History, HistoryFields
 
 LINES = 15
+# Of one run, beside its line.
+SHOWN = ("commit", "receipt", "without_receipt", "by", "undo_seconds")
 
 
 def show(host: Host) -> None:
@@ -79,7 +81,7 @@ def one(found: HistoryFields, wanted: str) -> list[str]:
     lines = []
     for run in runs:
         lines.append(line(run))
-        lines += [f"  {key}: {run[key]}" for key in ("commit", "by", "undo_seconds") if run.get(key)]
+        lines += [f"  {key}: {run[key]}" for key in SHOWN if run.get(key)]
         lines += [f"  {app}: digest {about.get('digest')}" for app, about in run["releases"].items()]
         lines += [f"  undone: {one}" for one in run.get("undone", [])]
         lines += [f"  failed: {one}" for one in run.get("failed", [])]

@@ -1,0 +1,226 @@
+"""Receipts: what one proves, what it does not, and what a changed one is worth."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import playbook_identity
+import receipts
+from promotion.sides import Side, beside
+from promotion.stages import StageError, Stages, _telling
+from receipts import keys, proof, store
+from receipts.receipt import Receipt, make
+from settings import Settings
+from settings.digest import digest, flat, own_paths
+
+WANTED = proof.Wanted({"shop": "d" * 64}, "1a2b3c", "s" * 64)
+
+
+@pytest.fixture(autouse=True)
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test a key and a store of its own."""
+    monkeypatch.setenv("HOSTWRIGHT_RECEIPTS", str(tmp_path / "receipts"))
+    monkeypatch.setenv("HOSTWRIGHT_RECEIPT_KEY", str(tmp_path / "key"))
+
+
+def one(**fields: Any) -> Receipt:
+    app = {"release": "r", "digest": "d" * 64, "commit": None}
+    host = {"apps": {"shop": app}, "settings": "s" * 64, "versions": {"python": "3.11.2"}}
+    return make(
+        **{
+            "environment": "staging", "inventory": "inventories/staging.py", "by": "me@here",
+            "playbook": "1a2b3c", "hosts": {"app-1": host}, "excluded": ["environment"],
+            "results": {"test_a": "passed"}, **fields,
+        }
+    )  # fmt: skip
+
+
+def asked(wanted: proof.Wanted = WANTED, **how: Any) -> Receipt | proof.Unproven:
+    return proof.check(wanted, **{"environment": "staging", "hours": 72, "trusted": (), **how})
+
+
+def refusal(wanted: proof.Wanted = WANTED, **how: Any) -> str:
+    found = asked(wanted, **how)
+    assert isinstance(found, proof.Unproven), found
+    return str(found)
+
+
+def test_the_receipt_that_fits() -> None:
+    receipt = one()
+    store.save(receipt)
+    assert asked() == receipt
+
+
+def test_each_that_does_not() -> None:
+    assert "nothing was proven on staging yet" in refusal()
+    store.save(one())
+    assert "shop is eeeeeeeeeeee here and dddddddddddd in the newest" in refusal(
+        replace(WANTED, digests={"shop": "e" * 64})
+    )
+    assert "other is eeeeeeeeeeee here and not there" in refusal(replace(WANTED, digests={"other": "e" * 64}))
+    assert "this playbook is 9f+1, and staging proved this code with 1a2b3c" in refusal(
+        replace(WANTED, playbook="9f+1")
+    )
+    assert "no host of staging has these settings (beyond environment)" in refusal(
+        replace(WANTED, settings="t" * 64)
+    )
+
+
+def test_one_that_is_red_or_old_or_of_tomorrow() -> None:
+    green = one()
+    store.save(green)
+    assert "is 73 hours old" in refusal(now=green.made + 73 * 3600)
+    assert "from the future" in refusal(now=green.made - 400)
+    # What came later counts more.
+    store.save(replace(one(results={"test_a": "passed", "test_b": "failed"}), id="9").signed())
+    assert "(test_b)" in refusal()
+    store.save(replace(one(problems=["app-1 cannot be reached"]), id="99").signed())
+    assert "(app-1 cannot be reached)" in refusal()
+    store.save(replace(one(results={}), id="999").signed())
+    assert "(nothing was looked at)" in refusal()
+
+
+@pytest.mark.parametrize("field", ["made", "playbook", "results", "hosts", "by", "problems", "excluded"])
+def test_a_changed_receipt(field: str) -> None:
+    """Whatever is changed, the signature tells."""
+    receipt = one()
+    value = getattr(receipt, field)
+    other = (
+        [*value, "x"] if isinstance(value, list) else {**value, "x": "y"} if isinstance(value, dict) else 1
+    )
+    assert receipt.is_as_signed()
+    assert not replace(receipt, **{field: other}).is_as_signed()
+    store.save(replace(receipt, made=receipt.made + 1))
+    assert "was changed after it was signed" in refusal()
+
+
+def test_whose_receipts_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOSTWRIGHT_RECEIPT_KEY", str(tmp_path / "colleague"))
+    theirs = one()
+    store.save(theirs)
+    monkeypatch.setenv("HOSTWRIGHT_RECEIPT_KEY", str(tmp_path / "key"))
+    assert "which is not trusted here" in refusal()
+    assert asked(trusted=[theirs.key]) == theirs
+    # And the own key does not count where others are listed.
+    store.save(replace(one(), id="9").signed())
+    assert "which is not trusted here" in refusal(trusted=[theirs.key])
+
+
+def test_the_key(tmp_path: Path) -> None:
+    first = keys.public(keys.private())
+    assert keys.public(keys.private()) == first == keys.own()
+    assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "key").chmod(0o640)
+    with pytest.raises(receipts.ReceiptError, match="chmod 600"):
+        keys.private()
+    (tmp_path / "key").write_text("no key\n")
+    (tmp_path / "key").chmod(0o600)
+    with pytest.raises(receipts.ReceiptError, match="is not a private key"):
+        keys.private()
+
+
+def test_what_is_no_receipt_is_told_and_passed_over() -> None:
+    store.save(one())
+    (store.directory("staging") / "0.json").write_text("{")
+    (store.directory("staging") / "1.json").write_text('{"version": 7}')
+    found, wrong = store.load("staging")
+    assert len(found) == 1
+    assert len(wrong) == 2
+
+
+def test_only_the_newest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "KEPT", 3)
+    for count in range(5):
+        store.save(replace(one(), id=str(count)))
+    assert [receipt.id for receipt in store.load("staging")[0]] == ["4", "3", "2"]
+
+
+def git(project: Path, *words: str) -> None:
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+    subprocess.run(["git", *who, *words], cwd=project, check=True, capture_output=True)
+
+
+def test_a_playbooks_identity(tmp_path: Path) -> None:
+    def identity() -> str:
+        playbook_identity.of.cache_clear()
+        return playbook_identity.of(tmp_path)
+
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "a.py").write_text("1\n")
+    outside = identity()
+    assert outside.startswith("+")
+    git(tmp_path, "init", "-q")
+    assert identity() == outside
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-qm", "one")
+    commit = identity()
+    assert len(commit) == 12
+    # Hosts of an environment, documents and tests are no other playbook.
+    for name in ("README.md", "docs/a.md", "inventories/do.yaml", "tests/unit/test_a.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x\n")
+    assert identity() == commit
+    for name in ("group_data/web two.py", "tests/acceptance/test_a.py", "tasks/a.py", "inventories/do.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("2\n")
+        changed = identity()
+        assert changed.startswith(f"{commit}+"), name
+        assert changed == identity()
+        git(tmp_path, "add", "-A")
+        git(tmp_path, "commit", "-qm", name)
+        commit = identity()
+        assert "+" not in commit
+    (tmp_path / "tasks" / "a.py").rename(tmp_path / "tasks" / "b c.py")
+    git(tmp_path, "add", "-A")
+    assert "+" in identity()
+
+
+def test_what_an_environment_declares_for_itself_does_not_count(tmp_path: Path) -> None:
+    for name in ("staging", "do", "lab"):
+        (tmp_path / "inventories").mkdir(exist_ok=True)
+        (tmp_path / "group_data").mkdir(exist_ok=True)
+        (tmp_path / "inventories" / f"{name}.py").write_text("")
+    data = tmp_path / "group_data"
+    (data / "staging.py").write_text("environment = 'staging'\noverrides = {'swap': {'size': '1G'}}\n")
+    (data / "do.py").write_text(
+        "environment = 'do'\nrequires_receipt_from = 'staging'\noverrides = {'postgresql': {'port': 5433}}\n"
+    )
+    (data / "lab.py").write_text("environment = 'lab'\nupgrade = False\n")
+    paths = own_paths(tmp_path, "staging")
+    assert paths == ("environment", "postgresql.port", "requires_receipt_from", "swap.size")
+
+    def of(**values: Any) -> str:
+        return digest(Settings.model_validate(values), paths)
+
+    proven = of(environment="staging", swap={"size": "1G"})
+    assert proven == of(environment="do", requires_receipt_from="staging", postgresql={"port": 5433})
+    assert proven != of(environment="do", upgrade=False)
+    assert proven != of(environment="do", postgresql={"port": 5433, "memory": None})
+    assert flat({"a": {"b": 1, "c": {}}, "d": [1]}) == {"a.b": 1, "a.c": {}, "d": [1]}
+
+
+def test_a_stage_that_fails_says_why_on_one_screen(tmp_path: Path) -> None:
+    stages = Stages(tmp_path / "logs", verbose=False)
+    stages.untouched = "do was not touched"
+    assert stages.run("say", ["echo", "hello"]).said == "hello\n"
+    assert stages.run("differ", ["sh", "-c", "exit 2"], accepted=(0, 2)).code == 2
+    with pytest.raises(StageError, match="last words\n\nbreak did not pass; do was not touched") as found:
+        stages.run("break", ["sh", "-c", "seq 100; echo last words; exit 1"])
+    assert len(str(found.value).splitlines()) < 20
+    assert str(tmp_path / "logs" / "3-break.log") in str(found.value)
+    sums_up = [f"FAILED tests/a.py::test_{count} - why" for count in range(30)]
+    assert _telling("\n".join(["noise", *sums_up, "30 failed"]))[-1] == "... and 16 more"
+
+
+def test_two_sides() -> None:
+    left = Side("staging", one())
+    text = beside(left, Side("do", one(playbook="2b", environment="do")))
+    rows = {line.split("│")[1].strip(): line for line in text.splitlines() if "│" in line}
+    assert "differs" in rows["playbook"]
+    assert "differs" not in rows["python"]
+    assert "dddddddddddd" in rows["shop: digest"]
