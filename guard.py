@@ -19,6 +19,7 @@ from pyinfra.context import ctx_state
 import app_source
 import connectors
 import overhead
+from lint import gate
 from settings import Settings, load
 from settings.app import App
 from settings.groups import apps_declared
@@ -242,7 +243,9 @@ def check_inventory(inventory: str, chosen: list[Host], validate: bool = True) -
             given(app, PROJECT)
             if not found:
                 # Made here already, so that what supervisor or the archive cannot carry is found here.
-                findings += plan.findings(app, release_plan(app, settings))
+                made = release_plan(app, settings)
+                findings += plan.findings(app, made)
+                findings += gate.findings(app.key, app_source.directory(app, PROJECT), made.archive)
     if findings:
         lines = "\n".join(f"  - {finding}" for finding in dict.fromkeys(findings))
         raise GuardError(f"{inventory}: this cannot be deployed as it is; no host was touched\n{lines}")

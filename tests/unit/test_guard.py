@@ -19,10 +19,8 @@ HOST = "('app-1', {'ssh_hostname': '192.0.2.255', 'ssh_port': 9, 'ssh_user': 'op
 def project(tmp_path: Path) -> Path:
     """Return a copy of what a run needs, with one app of its own."""
     for name in (
-        "config.py", "guard.py", "app_source.py", "host_lists.py", "playbook_identity.py", "artefact", "connectors",
-        "facts", "files", "receipts",
-        "operations",
-        "settings", "tasks", "templates",
+        "config.py", "guard.py", "app_source.py", "host_lists.py", "playbook_identity.py", "artefact",
+        "connectors", "facts", "files", "lint", "operations", "receipts", "settings", "tasks", "templates",
     ):  # fmt: skip
         source = PROJECT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
@@ -212,3 +210,10 @@ def test_hosts_from_a_variable(project: Path) -> None:
 def test_a_variable_that_names_no_host(project: Path) -> None:
     output = refused(project, "inventories/staging.py", "deploy.py", HOSTWRIGHT_STAGING_HOSTS="root@")
     assert "'root@' is not a host; write [USER@]ADDRESS[:PORT]" in output
+
+
+def test_source_that_does_not_travel(project: Path) -> None:
+    (project / "shop" / "web.py").write_text('DATA = "/Users/eric/shop/data"\n')
+    output = refused(project, "inventories/one.py", "deploy.py")
+    assert "apps.shop.source: web.py:1:8: HW101 a home directory of macOS: /Users/eric/s" in output
+    assert "take it from a variable, or find it from __file__" in output

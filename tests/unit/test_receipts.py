@@ -90,11 +90,12 @@ def test_a_changed_receipt(field: str) -> None:
     """Whatever is changed, the signature tells."""
     receipt = one()
     value = getattr(receipt, field)
-    other = (
+    other: Any = (
         [*value, "x"] if isinstance(value, list) else {**value, "x": "y"} if isinstance(value, dict) else 1
     )
     assert receipt.is_as_signed()
-    assert not replace(receipt, **{field: other}).is_as_signed()
+    changed: dict[str, Any] = {field: other}
+    assert not replace(receipt, **changed).is_as_signed()
     store.save(replace(receipt, made=receipt.made + 1))
     assert "was changed after it was signed" in refusal()
 
