@@ -165,8 +165,8 @@ def _parser() -> argparse.ArgumentParser:
     create.add_argument("--image", default="debian-12-x64", help="default %(default)s")
     create.add_argument(
         "--key", action="append", required=True, metavar="KEY",
-        help="fingerprint or name of an SSH key of the account, or a public key file, which is uploaded where it "
-        "is missing; repeatable",
+        help="fingerprint or name of an SSH key of the account, or a public key file, uploaded where it is "
+        "missing; repeatable",
     )  # fmt: skip
     create.add_argument(
         "--tag",

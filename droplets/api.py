@@ -69,8 +69,8 @@ class Api:
         # A client that meets another character shows the whole header in its error.
         if not re.fullmatch(r"[A-Za-z0-9._~+/=-]+", token):
             raise DropletsError(
-                f"{TOKEN} is no token: it has a character that tokens do not have; copy it again, or make another "
-                f"at {failures.TOKENS}"
+                f"{TOKEN} is no token: it has a character that tokens do not have; copy it again, or make "
+                f"another at {failures.TOKENS}"
             )
         parts = urlsplit(url)
         self._plain = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
@@ -175,5 +175,8 @@ class Api:
             else:
                 if answer is not None and not isinstance(answer, Mapping):
                     raise DropletsError(failures.strange(self._url, "that is no table"))
+                # Of some requests pydo gives the body of a 404 as if it were the answer.
+                if answer and answer.get("id") == "not_found":
+                    raise failures.answered(404, {}, str(answer.get("message")), what).error
                 return answer or {}
         raise AssertionError("the last attempt raises")

@@ -34,9 +34,15 @@ def of(error: Exception, what: str, url: str) -> Failure | None:
     from azure.core import exceptions
     from requests.exceptions import RequestException
 
-    if isinstance(error, exceptions.HttpResponseError) and error.response is not None:
-        return answered(error.response.status_code or 0, error.response.headers, _message(error), what)
-    if isinstance(error, exceptions.ServiceRequestTimeoutError | exceptions.ServiceResponseTimeoutError):
+    response = getattr(error, "response", None)
+    status = int(getattr(response, "status_code", None) or 0)
+    if isinstance(error, exceptions.IncompleteReadError):
+        text = f"could not {what}: the connection to {url} ended before the answer did; run again"
+    elif response is not None and status >= 300:
+        return answered(status, response.headers, _message(error), what)
+    elif isinstance(error, exceptions.HttpResponseError | ValueError):
+        text = strange(url, f"that is none ({status or 'no JSON'}) when asked to {what}")
+    elif isinstance(error, exceptions.ServiceRequestTimeoutError | exceptions.ServiceResponseTimeoutError):
         text = f"could not {what}: {url} did not answer in time; see {STATUS}, and run again"
     elif isinstance(error, exceptions.ServiceRequestError):
         text = (
@@ -44,8 +50,6 @@ def of(error: Exception, what: str, url: str) -> Failure | None:
         )
     elif isinstance(error, exceptions.AzureError | RequestException):
         text = f"could not {what}: the connection to {url} ended before the answer did; run again"
-    elif isinstance(error, ValueError):
-        text = strange(url, f"that is no JSON, when asked to {what}")
     else:
         return None
     return Failure(LostError(text), passes=True)

@@ -120,7 +120,8 @@ def create(api: Api, body: dict[str, Any], tag: str, waiting: Waiting) -> Drople
                 return found
             waiting.sleep(waiting.pause)
         raise DropletsError(
-            f"{error}. No droplet {name} is there so far: look at `python -m droplets list`, then run this again"
+            f"{error}. No droplet {name} is there so far: look at `python -m droplets list`, "
+            "then run this again"
         ) from None
 
 
@@ -142,8 +143,8 @@ def active(api: Api, number: int, waiting: Waiting) -> Droplet:
             )
         if waiting.clock() >= end:
             raise DropletsError(
-                f"droplet {found.name} is still {found.status!r} after {waiting.active:.0f} s; run this again to "
-                "go on waiting"
+                f"droplet {found.name} is still {found.status!r} after {waiting.active:.0f} s; "
+                "run this again to go on waiting"
             )
         waiting.sleep(waiting.pause)
 
@@ -163,7 +164,7 @@ def answers(address: str, waiting: Waiting, port: int = 22) -> None:
             said = str(error)
         if waiting.clock() >= end:
             raise DropletsError(
-                f"{address} port {port} does not answer with SSH after {waiting.ssh:.0f} s ({said}); look at its "
-                "console, or whether a cloud firewall stands before it"
+                f"{address} port {port} does not answer with SSH after {waiting.ssh:.0f} s ({said}); "
+                "look at its console, or whether a cloud firewall stands before it"
             )
         waiting.sleep(waiting.pause)

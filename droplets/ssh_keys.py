@@ -1,4 +1,4 @@
-"""Which SSH keys a droplet gets: those of the account, and public key files, uploaded where they are missing."""
+"""Which SSH keys a droplet gets: those of the account, and public key files, uploaded if missing."""
 
 from __future__ import annotations
 
@@ -102,7 +102,8 @@ def uploaded(api: Api, key: Key, sleep: Callable[[float], None] = time.sleep) ->
     except (LostError, RefusedError) as error:
         for pause in (0, 1, 2):
             sleep(pause)
-            if key.fingerprint in (one.get("fingerprint") for one in api.keys()):
+            there = api.keys()
+            if any(one.get("fingerprint") == key.fingerprint for one in there):
                 return
             if isinstance(error, RefusedError):
                 break
