@@ -1,4 +1,4 @@
-"""Where staging and production find their hosts: a YAML file beside the inventory, or a variable."""
+"""Where staging and production find their hosts: DigitalOcean, a YAML file beside them, or a variable."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
+import click
 import yaml
 from pydantic import ValidationError
 from pyinfra.api.exceptions import PyinfraError
@@ -17,6 +18,8 @@ from settings.types import AsTuple, Line, Model, Port, Slug
 WORD = re.compile(
     r"((?P<user>[^@\s]+)@)?(?P<address>[A-Za-z0-9][A-Za-z0-9.-]*|[0-9a-fA-F]*:[0-9a-fA-F:]+)(:(?P<port>[0-9]+))?"
 )
+# Who has set it has the hosts found by their tags.
+TOKEN = "DIGITALOCEAN_TOKEN"  # noqa: S105  # the variable's name
 HostTuple = tuple[str, dict[str, Any]]
 
 
@@ -53,17 +56,33 @@ class ListedHost(Model):
         return self.name, data
 
 
+class DropletHost(ListedHost):
+    """
+    One host that DigitalOcean has.
+
+    + droplet: its id, region, size, image and tags, for whoever reads `host.data.droplet`
+    """
+
+    droplet: dict[str, Any]
+
+    def as_tuple(self) -> HostTuple:
+        """Return the host in the form that pyinfra's inventories take."""
+        name, data = super().as_tuple()
+        return name, {**data, "droplet": self.droplet}
+
+
 def listed(inventory: str, environ: Mapping[str, str] = os.environ) -> list[HostTuple]:
     """
-    Return the hosts of an environment.
+    Return the hosts of an environment, from the first of these that is there, and from no other:
 
-    First HOSTWRIGHT_<ENVIRONMENT>_HOSTS, addresses separated by commas, each [USER@]ADDRESS[:PORT]; then
-    the YAML file beside the inventory, of the same name: a list of `ListedHost`.
+    where DIGITALOCEAN_TOKEN is set, the droplets that have the environment's tag; the YAML file beside the
+    inventory, of the same name: a list of `ListedHost`; HOSTWRIGHT_<ENVIRONMENT>_HOSTS, addresses separated
+    by commas, each [USER@]ADDRESS[:PORT].
 
     + inventory: the inventory's own `__file__`
     + environ: default this process's environment
 
-    Raises PyinfraError for a file that is not such a list, naming the entry.
+    Raises PyinfraError for a file that is not such a list, naming the entry, and for what DigitalOcean says.
 
     Example: `hosts = guard.hosts(host_lists.listed(__file__), remedy="...")`
     """
@@ -72,7 +91,8 @@ def listed(inventory: str, environ: Mapping[str, str] = os.environ) -> list[Host
 
 def groups(inventory: str, environ: Mapping[str, str] = os.environ) -> dict[str, list[str]]:
     """
-    Return the groups of an environment's hosts: names of hosts by group. Those of a variable have none.
+    Return the groups of an environment's hosts: names of hosts by group. Those of a variable have none; of a
+    droplet they are the tags that a file of group_data/ is named after.
 
     + inventory: the inventory's own `__file__`
     + environ: default this process's environment
@@ -91,10 +111,32 @@ def groups(inventory: str, environ: Mapping[str, str] = os.environ) -> dict[str,
 def _entries(inventory: str, environ: Mapping[str, str]) -> list[ListedHost]:
     path = Path(inventory).with_suffix(".yaml")
     variable = variable_of(inventory)
-    if environ.get(variable):
-        return [_from_word(word.strip(), variable) for word in environ[variable].split(",") if word.strip()]
-    if not path.is_file():
-        return []
+    if environ.get(TOKEN):
+        return _droplets(inventory, environ)
+    if path.is_file():
+        if environ.get(variable):
+            click.echo(f"the hosts are those of {path.name}; {variable} is for where there is none", err=True)
+        return _from_file(path)
+    words = [word.strip() for word in environ.get(variable, "").split(",")]
+    return [_from_word(word, variable) for word in words if word]
+
+
+def _droplets(inventory: str, environ: Mapping[str, str]) -> list[ListedHost]:
+    # Only now: runs that have no token pay nothing for it.
+    from droplets import inventory as droplets
+    from droplets.errors import DropletsError
+
+    try:
+        found = droplets.hosts(Path(inventory).resolve(), environ)
+    except DropletsError as error:
+        raise PyinfraError(str(error)) from None
+    return [
+        _checked({**one.entry, "droplet": one.about}, f"droplet {one.entry['name']}", DropletHost)
+        for one in found
+    ]
+
+
+def _from_file(path: Path) -> list[ListedHost]:
     try:
         entries = yaml.safe_load(path.read_text(encoding="utf-8")) or []
     except yaml.YAMLError as error:
@@ -122,9 +164,9 @@ def _from_word(word: str, variable: str) -> ListedHost:
     return _checked(entry, f"{variable}: {word!r}")
 
 
-def _checked(entry: object, place: str) -> ListedHost:
+def _checked(entry: object, place: str, kind: type[ListedHost] = ListedHost) -> ListedHost:
     try:
-        return ListedHost.model_validate(entry)
+        return kind.model_validate(entry)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "entry"

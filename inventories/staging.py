@@ -5,7 +5,8 @@ import host_lists
 
 hosts = guard.hosts(
     host_lists.listed(__file__),
-    remedy="List them in inventories/staging.yaml (see hosts.example.yaml) or in HOSTWRIGHT_STAGING_HOSTS",
+    remedy="Set DIGITALOCEAN_TOKEN, list them in inventories/staging.yaml (see hosts.example.yaml), "
+    "or name them in HOSTWRIGHT_STAGING_HOSTS",
 )
-# The files of group_data/ that some hosts get besides, such as portfolio.py.
+# The files of group_data/ that some hosts get besides, such as portfolio.py: of droplets, their tags.
 globals().update(guard.groups(host_lists.groups(__file__)))

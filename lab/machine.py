@@ -23,6 +23,7 @@ PACKAGES = {
     "unshare": "util-linux",
     "setpriv": "util-linux",
 }
+WAIT = ("-o", "DPkg::Lock::Timeout=300")
 KEYRINGS = {
     "debian": Path("/usr/share/keyrings/debian-archive-keyring.gpg"),
     "ubuntu": Path("/usr/share/keyrings/ubuntu-archive-keyring.gpg"),
@@ -110,6 +111,11 @@ def need_disk(directory: Path) -> None:
         )
 
 
+def update() -> None:
+    """Fetch the lists of packages; raise `LabError` where they cannot be had."""
+    run("apt-get", *WAIT, "--quiet", "update")
+
+
 def install(*, vendor: str) -> list[str]:
     """
     Install the missing Debian packages and return their names.
@@ -128,9 +134,8 @@ def install(*, vendor: str) -> list[str]:
             f"this machine lacks {', '.join(missing)} and has no apt-get; install them by hand"
         )
     os.environ.setdefault("DEBIAN_FRONTEND", "noninteractive")
-    wait = ("-o", "DPkg::Lock::Timeout=300")
-    run("apt-get", *wait, "--quiet", "update")
-    run("apt-get", *wait, "--quiet", "--yes", "--no-install-recommends", "install", *missing)
+    update()
+    run("apt-get", *WAIT, "--quiet", "--yes", "--no-install-recommends", "install", *missing)
     still = missing_packages(vendor=vendor)
     if still:
         raise MissingError(f"{', '.join(still)} installed, but what they should bring is still not there")

@@ -9,12 +9,13 @@ from pathlib import Path
 from lab.errors import LabError
 
 
-def run(*command: str | Path, pass_fds: Sequence[int] = ()) -> str:
+def run(*command: str | Path, pass_fds: Sequence[int] = (), directory: Path | None = None) -> str:
     """
     Run a program and return what it printed.
 
     + command: the program and its arguments; no shell sees them.
     + pass_fds: file descriptors that it inherits, for example a lock that must outlive us; default none.
+    + directory: where it works, default here.
 
     Raises `LabError` with the program's last words when it fails or is not there.
 
@@ -23,7 +24,13 @@ def run(*command: str | Path, pass_fds: Sequence[int] = ()) -> str:
     words = [str(word) for word in command]
     try:
         done = subprocess.run(
-            words, capture_output=True, text=True, pass_fds=pass_fds, stdin=subprocess.DEVNULL, check=False
+            words,
+            capture_output=True,
+            text=True,
+            pass_fds=pass_fds,
+            stdin=subprocess.DEVNULL,
+            check=False,
+            cwd=directory,
         )
     except FileNotFoundError:
         raise LabError(f"{words[0]} is not installed; run `python -m lab prepare`") from None

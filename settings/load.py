@@ -21,6 +21,8 @@ OF_ONE_RUN = (
     "wait", "drain", "irreversible", "app", "to", "run", "list", "prove", "from", "yes", "prune",
     "end", "lines", "identity", "stanza", "without_receipt",
 )  # fmt: skip
+# Said of a host by where it was found: no setting either.
+OF_THE_INVENTORY = ("droplet",)
 # A secret's source, or a reference to one, is one value: {"source": ...} is never added to another.
 WHOLE = ("secrets", "variables", "migrate_variables", "s3")
 
@@ -33,13 +35,14 @@ def load(data: Mapping[str, Any], where: str, elsewhere: Collection[str] = ()) -
     + where: what to call it in errors, such as "inventories/staging.py, host web-1"
     + elsewhere: names of apps of other hosts, whose overrides are none of this host's business, default none
 
-    Connection data (ssh_*) and names that begin with _ are pyinfra's and left to it. `overrides` is laid over
-    everything else, table by table, so that an environment states only what differs; a name that is set
-    again outside of it replaces the whole of what was there, as everywhere in pyinfra.
+    Connection data (ssh_*) and names that begin with _ are pyinfra's and left to it, and `droplet` is what
+    DigitalOcean says of the host. `overrides` is laid over everything else, table by table, so that an
+    environment states only what differs; a name that is set again outside of it replaces the whole of what
+    was there, as everywhere in pyinfra.
 
     Raises SettingsError with every finding at once.
     """
-    known = set(connector_data_meta) | set(all_argument_meta) | {OVERRIDES, *OF_ONE_RUN}
+    known = set(connector_data_meta) | set(all_argument_meta) | {OVERRIDES, *OF_ONE_RUN, *OF_THE_INVENTORY}
     declared = {key: value for key, value in data.items() if key not in known and not key.startswith("_")}
     overrides = data.get(OVERRIDES, {})
     if not isinstance(overrides, Mapping):

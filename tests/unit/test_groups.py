@@ -80,6 +80,9 @@ def test_groups_of_a_list(tmp_path: Path) -> None:
     )
     assert host_lists.groups(str(inventory), {}) == {"portfolio": ["a", "c"], "both": ["c"]}
     assert [name for name, _ in host_lists.listed(str(inventory), {})] == ["a", "b", "c"]
+    # The file is first; a variable has hosts alone.
+    assert "b" in dict(host_lists.listed(str(inventory), {"HOSTWRIGHT_STAGING_HOSTS": "web-1"}))
+    inventory.with_suffix(".yaml").unlink()
     assert host_lists.groups(str(inventory), {"HOSTWRIGHT_STAGING_HOSTS": "web-1"}) == {}
 
 
