@@ -101,6 +101,12 @@ def chosen(
     ]
     names: dict[str, Droplet] = {}
     for one in found:
+        if not one.has(tag):
+            # Its groups would be missing as well: it would get what other hosts run.
+            raise DropletsError(
+                f"DigitalOcean does not tell the tags of droplet {one.name}; give the token of {TOKEN} the "
+                "scope tag:read"
+            )
         twin = names.setdefault(one.name.lower(), one)
         if twin is not one:
             raise DropletsError(

@@ -53,10 +53,12 @@ class Wanted:
         return body | ({"vpc_uuid": self.vpc} if self.vpc is not None else {})
 
     def differences(self, found: Droplet) -> list[str]:
-        """Say in words how a droplet that is there differs."""
+        """Say in words how a droplet that is there differs; of what the token may not read, nothing."""
         pairs = [(what, getattr(self, what), getattr(found, what)) for what in ("region", "size", "image")]
         pairs += [("vpc", self.vpc, found.vpc)] if self.vpc is not None else []
-        lines = [f"{what} is {there}, not {wanted}" for what, wanted, there in pairs if there != wanted]
+        lines = [
+            f"{what} is {there}, not {wanted}" for what, wanted, there in pairs if there not in ("", wanted)
+        ]
         return lines + [f"the tag {tag} is missing" for tag in self.tags if not found.has(tag)]
 
 

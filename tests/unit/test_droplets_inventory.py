@@ -170,6 +170,12 @@ def test_two_of_one_name(cloud: Cloud, place: str) -> None:
     assert "(ids 1001 and 1002); rename one" in refused(place, environ(cloud))
 
 
+def test_tags_that_are_not_told_are_no_missing_groups(cloud: Cloud, api: Api, place: str) -> None:
+    text = json.dumps({"droplets": [{**cloud.add("web-1", STAGING), "tags": []}], "links": {}})
+    cloud.fail("GET", Fault(200, text=text))
+    assert "does not tell the tags of droplet web-1; give the token" in refused(place, environ(cloud))
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
