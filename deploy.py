@@ -10,11 +10,24 @@ itself first, and goes back by itself unless every gate passes and a new login c
 from pyinfra import host
 
 import guard
-from tasks import backups, database, gates, machine, maintenance, places, pool, release, services, trial
+from tasks import (
+    backups,
+    database,
+    gates,
+    machine,
+    maintenance,
+    places,
+    pool,
+    preflight,
+    release,
+    services,
+    trial,
+)
 
 settings = guard.settings_of(host)
 made = {app.key: guard.release_plan(app, settings) for app in settings.all_apps()}
 
+preflight.check(host, settings, made)
 machine.python()
 trial.begin(host, settings, made, verb=guard.verb(), project=guard.PROJECT, proof=guard.proof_of(host))
 

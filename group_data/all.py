@@ -64,6 +64,8 @@ apps = {
         "requirements": "requirements.txt",
         # The service user that runs everything; it owns the shared directories and nothing else.
         "user": "trader",
+        # What a host must have before anything on it is touched.
+        "minimum": {"cpus": 1, "memory": "1G", "disk": "5G"},
         # Directories that outlive releases. `log_directory` is the one that logrotate rotates.
         "shared": [
             "logs",

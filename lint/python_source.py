@@ -19,7 +19,7 @@ TELLS = {"debug", "info", "warning", "warn", "error", "exception", "critical", "
 
 def pieces(text: str) -> Iterator[Piece]:
     """
-    Yield every string of a program that is no docstring, and every list of words that begins with one, as a command.
+    Yield every string of a program that is no docstring, and every list of words as a command.
 
     Raises SyntaxError for what is no Python; ValueError for what has null bytes.
     """

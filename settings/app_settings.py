@@ -11,6 +11,7 @@ from settings.commands import Command
 from settings.drill import DrillSettings
 from settings.gates import Gates, findings
 from settings.maintenance import MaintenanceSettings
+from settings.minimum import MinimumSettings
 from settings.names import UserName
 from settings.secret_files import SecretFileSettings
 from settings.secrets import SECRET_NAMES, SecretReference, SecretSource, VariableValue
@@ -68,6 +69,7 @@ class AppSettings(Model):
     + drill: what must be as it was after a crash, for drill.py, default none
     + common_files: paths in the source, as in a service's `files`, that belong to every service which has
       `files`, default none
+    + minimum: what the host must have, default nothing
     + services: at least one
     + gates: what must hold after a change, beside what follows from the rest, default none
     + gate_seconds: until every gate must have passed, default 30
@@ -98,6 +100,7 @@ class AppSettings(Model):
     secret_files: dict[FileName, SecretFileSettings] = {}
     maintenance: MaintenanceSettings | None = None
     drill: DrillSettings | None = None
+    minimum: MinimumSettings | None = None
     common_files: Annotated[tuple[FilePattern, ...], AsTuple] = ()
     services: Annotated[dict[Slug, ServiceSettings], Field(min_length=1)]
     gates: Gates = ()
