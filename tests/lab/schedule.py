@@ -8,6 +8,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 # Measured; so that no worker is left alone with a long one at the end. What is not here comes before them.
 LONGEST_FIRST = (
+    "test_promote",  # two bare hosts
     "test_deploy",
     "test_trial",
     "test_faults",
@@ -40,6 +41,8 @@ LONGEST_FIRST = (
     "test_accounts",
     "test_atomic",
     "test_bare",
+    "test_preflight",
+    "test_user_data",
 )
 IMAGE = re.compile(r"\[(?:.*-)?(bookworm|trixie)(?:-.*)?\]$")
 

@@ -159,14 +159,6 @@ def test_again_it_changes_nothing(pair: Pair) -> None:
     assert as_it_was(pair.production) == before
 
 
-def test_a_no_leaves_production_alone(pair: Pair) -> None:
-    before = as_it_was(pair.production)
-    code, said = pair.promote(typed="no\n")
-    assert code == 1
-    assert "not deployed: do was not touched" in said
-    assert as_it_was(pair.production) == before
-
-
 @pytest.mark.parametrize("what", ["edited", "stale", "code", "playbook", "group", "settings", "key"])
 def test_what_proves_nothing(pair: Pair, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each is refused before the host is even connected to."""

@@ -11,6 +11,7 @@ import pytest
 
 import playbook_identity
 import receipts
+from promotion import story
 from promotion.sides import Side, beside
 from promotion.stages import StageError, Stages, _telling
 from receipts import keys, proof, store
@@ -225,3 +226,15 @@ def test_two_sides() -> None:
     assert "differs" in rows["playbook"]
     assert "differs" not in rows["python"]
     assert "dddddddddddd" in rows["shop: digest"]
+
+
+def test_only_yes_is_a_yes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for typed, agrees in (("yes", True), (" yes ", True), ("y", False), ("", False), ("no", False)):
+        monkeypatch.setattr("builtins.input", lambda _, typed=typed: typed)
+        assert story.agreed("do") is agrees
+
+    def closed(_: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("builtins.input", closed)
+    assert story.agreed("do") is False
