@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import signal
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from pyinfra.context import ctx_state
 
 import app_source
 import connectors
+import interrupts
 import overhead
 from lint import gate
 from settings import Settings, load
@@ -68,10 +67,7 @@ def install() -> None:
     _verb = " ".join(Path(str(word)).name for word in parameters.get("operations") or ())
     _as_json = bool(parameters.get("json_output"))
     if context is not None:
-        # pyinfra exits with 0 when it is interrupted, and not at all in order when it is terminated: then
-        # nothing would be undone before the host's own timer ends.
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, _stop)
+        interrupts.install()
     _check_command_line(parameters)
     state = ctx_state.get()
     original = state.init
@@ -108,26 +104,6 @@ def _choose_connectors(hosts: list[Host], parameters: dict[str, Any]) -> None:
         overhead.remove()
     # A run that asks before it changes anything, or changes nothing, asks its facts in another order.
     connectors.install(fast, inventory, _verb, *(flag for flag in ("yes", "dry") if parameters.get(flag)))
-
-
-def _stop(number: int, _frame: object) -> None:
-    click.echo(f"stopped by {signal.Signals(number).name}", err=True)
-    # Any of them: a terminal that is closed after Ctrl-C must not end the undo that is under way.
-    for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(other, _stop_again)
-    state = ctx_state.get() if ctx_state.isset() else None
-    if state is not None and state.initialised and state.pool is not None:
-        # What is under way holds the places that the way out needs; its commands are ended on the hosts.
-        state.pool.kill(block=False)
-    sys.exit(128 + number)
-
-
-def _stop_again(number: int, _frame: object) -> None:
-    # What was changed is just being undone, over connections that the end of this program would close.
-    click.echo(
-        "a moment: what is not confirmed is being undone; once more leaves that to the hosts", err=True
-    )
-    signal.signal(number, signal.SIG_DFL)
 
 
 def verb() -> str:

@@ -84,16 +84,8 @@ def deploy(stages: Stages, inventory: str, name: str) -> None:
 def accept(stages: Stages, inventory: str, name: str) -> Receipt:
     """Run the acceptance suite, and return its receipt."""
     before = {one.id for one in receipts.load(name)[0]}
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "--color=no",
-        "tests/acceptance",
-        "--inventory",
-        inventory,
-    ]
+    pytest = [sys.executable, "-m", "pytest", "-q", "--color=no"]
+    command = [*pytest, "tests/acceptance", "--inventory", inventory]
     done = stages.run(f"acceptance of {name}", command)
     made = [one for one in receipts.load(name)[0] if one.id not in before]
     if not made or not made[0].green:

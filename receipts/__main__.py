@@ -16,7 +16,9 @@ from pathlib import Path
 import click
 from pyinfra.api.exceptions import PyinfraError
 
+from facts import script
 from receipts import keys, store
+from receipts.keys import ReceiptError
 from receipts.receipt import Receipt
 
 
@@ -58,12 +60,11 @@ def fetch(inventory: str) -> None:
     try:
         for name, remote in fleet.remotes.items():
             remote.open()
-            done = remote.run(
-                "find", store.ON_HOST, "-name", "*.json", "-exec", "cat", "{}", "+", "-printf", "\\0"
-            )
-            for text in done.stdout.split("\0"):
-                if text.strip():
-                    taken += _take(text, name, remote.declared.settings.environment)
+            done = remote.run("sh", "-c", script.text("receipt-read.sh"), "sh", store.ON_HOST)
+            if done.returncode != 0:
+                raise ReceiptError(f"{name}: its receipts cannot be read: {done.stderr.strip()}")
+            for text in filter(None, done.stdout.split("\0")):
+                taken += _take(text, name, remote.declared.settings.environment)
     finally:
         fleet.close()
     click.echo(f"{taken} new receipts of {inventory}")

@@ -70,9 +70,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         raise pytest.UsageError(str(error)) from None
     config.stash[FLEET] = Fleet(declared, Path(tempfile.mkdtemp(prefix="acceptance-")))
     config.stash[RESULTS] = {}
-    if config.pluginmanager.has_plugin("receipt-results"):
-        return
-    config.pluginmanager.register(_Results(config.stash[RESULTS]), "receipt-results")
+    config.pluginmanager.register(_Results(config.stash[RESULTS]))
 
 
 class _Results:

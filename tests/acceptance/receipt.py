@@ -6,22 +6,13 @@ from typing import Any
 
 import playbook_identity
 import receipts
+from facts import script
 from operations.trial.run import owner
 from receipts.store import ON_HOST
 from settings.digest import digest, own_paths
 from tests.acceptance.fleet import Fleet
 from tests.acceptance.inventory import PROJECT
 from tests.acceptance.remote import Remote
-
-# Writes the receipt whole, and keeps the newest 20. $1: directory, $2: file
-KEEP = """
-set -eu
-mkdir -p -m 0755 -- "$1"
-cat >"$1/.new"
-sync -- "$1/.new"
-mv -fT -- "$1/.new" "$1/$2"
-ls -1r -- "$1" | tail -n +21 | while read -r old; do rm -f -- "$1/$old"; done
-"""
 
 
 def written(fleet: Fleet, inventory: str, results: dict[str, str], not_proven: list[str]) -> receipts.Receipt:
@@ -76,7 +67,9 @@ def written(fleet: Fleet, inventory: str, results: dict[str, str], not_proven: l
 
 def put(remote: Remote, receipt: receipts.Receipt) -> None:
     """Keep a receipt on a host, beside its ledger."""
-    done = remote.run("sh", "-c", KEEP, "sh", ON_HOST, f"{receipt.id}.json", stdin=receipt.text())
+    done = remote.run(
+        "sh", "-c", script.text("receipt-keep.sh"), "sh", ON_HOST, f"{receipt.id}.json", stdin=receipt.text()
+    )
     if done.returncode != 0:
         raise receipts.ReceiptError(
             f"{remote.declared.name}: the receipt cannot be kept there: {done.stderr.strip()}"

@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import yaml
 
 from lab import lifecycle
+from receipts import Receipt
 from tests.lab.playbook import PYINFRA, LabHost, fingerprint, shell
 from tests.lab.project import copy
 
@@ -159,6 +160,21 @@ def test_again_it_changes_nothing(pair: Pair) -> None:
     assert as_it_was(pair.production) == before
 
 
+def test_a_colleague_takes_the_receipts_from_the_hosts(pair: Pair) -> None:
+    """Lost here, all of them come back as they were signed; what is there already is left alone."""
+    mine = pair.receipt()
+    kept = {file.name: file.read_text() for file in mine.parent.glob("*.json")}
+    before = mine.parent.with_name("lost")
+    mine.parent.rename(before)
+    fetch = (sys.executable, "-m", "receipts", "fetch", "inventories/staging.py")
+    code, said = pair.run(*fetch)
+    assert code == 0, said
+    assert f"{len(kept)} new receipts of inventories/staging.py" in said
+    assert {file.name: file.read_text() for file in mine.parent.glob("*.json")} == kept
+    assert "0 new receipts" in pair.run(*fetch)[1]
+    assert "green" in pair.run(sys.executable, "-m", "receipts", "list", "staging")[1]
+
+
 @pytest.mark.parametrize("what", ["edited", "stale", "code", "playbook", "group", "settings", "key"])
 def test_what_proves_nothing(pair: Pair, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each is refused before the host is even connected to."""
@@ -202,10 +218,6 @@ def test_what_proves_nothing(pair: Pair, what: str, monkeypatch: pytest.MonkeyPa
 
 def resign(pair: Pair, file: Path, monkeypatch: pytest.MonkeyPatch, *, stale: bool) -> None:
     """Have the operator, or a stranger, sign a receipt that differs."""
-    from dataclasses import replace
-
-    from receipts import Receipt
-
     key = pair.home / (".config/hostwright/receipt-key" if stale else "stranger")
     monkeypatch.setenv("HOSTWRIGHT_RECEIPT_KEY", str(key))
     receipt = Receipt.read(file.read_text(), "the receipt")

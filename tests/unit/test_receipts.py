@@ -11,6 +11,7 @@ import pytest
 
 import playbook_identity
 import receipts
+from facts import script
 from promotion import story
 from promotion.sides import Side, beside
 from promotion.stages import StageError, Stages, _telling
@@ -238,3 +239,18 @@ def test_only_yes_is_a_yes(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("builtins.input", closed)
     assert story.agreed("do") is False
+
+
+def host_program(name: str, *arguments: str, stdin: str = "") -> str:
+    command = ["sh", "-c", script.text(name), "sh", *arguments]
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_host_keeps_the_newest(tmp_path: Path) -> None:
+    place = tmp_path / "host" / "receipts"
+    assert host_program("receipt-read.sh", str(place)) == ""
+    for count in range(22):
+        host_program("receipt-keep.sh", str(place), f"{count:02}.json", stdin=f"receipt {count}\n")
+    assert sorted(file.name for file in place.iterdir()) == [f"{count:02}.json" for count in range(2, 22)]
+    read = host_program("receipt-read.sh", str(place)).split("\0")
+    assert read == [*(f"receipt {count}\n" for count in range(2, 22)), ""]
