@@ -97,7 +97,7 @@ class Channel:
         self.over = False
         # The host has no Python yet: the program never ran, and so no command did.
         self.absent = False
-        gevent.spawn(self._receive)
+        self._receiver = gevent.spawn(self._receive)
 
     def run(self, command: str, stdin: str | None = None) -> Reply:
         """Begin a command at once."""
@@ -120,7 +120,15 @@ class Channel:
             words = plain(command) if kind == READ else None
             payload = json.dumps({**(words or {"command": command}), "stdin": stdin}).encode()
             data += HEADER.pack(self._last, kind, len(payload)) + payload
-        self._write(data)
+        try:
+            self._write(data)
+        except (OSError, SSHException):
+            self._receiver.join()
+            if not self.absent:
+                raise
+            # The host has no Python: as for commands that were sent just before that was known.
+            for reply in replies:
+                reply.end(LOST)
         return replies
 
     def _write(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""What `operations/migrations.py` reads: the ledger of a database."""
+"""What `operations/migrations.py` reads: the ledger of a database, and its size."""
 
 from __future__ import annotations
 
@@ -7,6 +7,29 @@ from typing_extensions import override
 
 from facts.postgres import cluster as at
 from operations.schema import Row
+
+
+class DatabaseSize(FactBase[int]):
+    """
+    Read what a database takes on disk, in bytes; 0 where there is no server yet, or no such database.
+
+    + database: name of the database
+    + cluster: "VERSION/NAME", default the host's only one
+    """
+
+    @override
+    def command(self, database: str, cluster: str | None = None) -> StringCommand:
+        return at.catalog("postgres-size.sql", cluster=cluster, database=database)
+
+    @staticmethod
+    @override
+    def default() -> int:
+        return 0
+
+    @override
+    def process(self, output: list[str]) -> int:
+        found: int | None = at.read(output)
+        return found or 0
 
 
 class Migrations(FactBase[list[Row]]):

@@ -38,6 +38,27 @@ class HistoryFields(TypedDict):
     lock: dict[str, str]
 
 
+class Holder(FactBase[str]):
+    """
+    Read who is at work on a host, as a sentence; "" where nobody is, or a run was cut off.
+
+    Example: `host.get_fact(Holder)`
+    """
+
+    @override
+    def command(self) -> StringCommand:
+        return script("run-lock.sh", "held")
+
+    @staticmethod
+    @override
+    def default() -> str:
+        return ""
+
+    @override
+    def process(self, output: list[str]) -> str:
+        return " ".join(output)
+
+
 class History(FactBase[HistoryFields]):
     """
     Read what a host remembers of its runs, in one round trip; all empty where there was none.

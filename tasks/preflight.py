@@ -8,7 +8,9 @@ from pyinfra import logger, state
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 
+from facts.migrations import DatabaseSize, Migrations
 from facts.preflight import Machine, MachineFields
+from facts.trial import Holder
 from settings import Settings
 from settings.app import App
 from settings.minimum import MinimumSettings
@@ -50,7 +52,9 @@ def check(host: Host, settings: Settings, made: dict[str, Plan]) -> None:
     mode = host.data.get("preflight")
     if mode not in (None, "warn"):
         raise PreflightError(f"preflight is {mode!r}; write --data preflight=warn, or leave it out")
-    found = judged(seen, settings, made)
+    # Who waits for another run to end has said so.
+    holder = "" if host.data.get("wait") else host.get_fact(Holder)
+    found = judged(seen, settings, made, dumps=_dumps(host, settings, made), holder=holder)
     if mode == "warn":
         for finding in found:
             logger.warning(f"{host.print_prefix}preflight: {finding}")
@@ -88,12 +92,39 @@ def places(settings: Settings, apps: list[App], made: dict[str, Plan]) -> list[s
     return found
 
 
-def judged(seen: MachineFields, settings: Settings, made: dict[str, Plan]) -> list[str]:
-    """Return what is wrong with a host, each with the value, the limit and the remedy."""
+def _dumps(host: Host, settings: Settings, made: dict[str, Plan]) -> dict[str, int]:
+    """Return what dumps before pending migrations may need: app to KiB, its database and a tenth."""
+    found = {}
+    for app in settings.all_apps():
+        wanted = made[app.key].migrations if app.key in made else None
+        if app.database is None or not app.dump_before_migration or not wanted:
+            continue
+        at = {"database": app.database.database, "cluster": settings.postgresql.cluster}
+        ledger = {row["name"] for row in host.get_fact(Migrations, **at)}
+        if any(one["name"] not in ledger for one in wanted):
+            found[app.key] = math.ceil(host.get_fact(DatabaseSize, **at) * 1.1 / 1024)
+    return found
+
+
+def judged(
+    seen: MachineFields,
+    settings: Settings,
+    made: dict[str, Plan],
+    *,
+    dumps: dict[str, int] | None = None,
+    holder: str = "",
+) -> list[str]:
+    """
+    Return what is wrong with a host, each with the value, the limit and the remedy.
+
+    + dumps: app to what the dump before its migrations may need, in KiB, default none
+    + holder: who is at work there, as a sentence, default nobody
+    """
     return [
+        *([f"{holder}; wait for it with --data wait=600"] if holder else []),
         *_system(seen),
         *_size(seen, settings),
-        *_room(seen, settings, made),
+        *_room(seen, settings, made, dumps or {}),
         *_ports(seen, settings),
         *(
             f"the package archive {uri} cannot be reached: {said}; look at DNS, the network and /etc/apt"
@@ -141,7 +172,7 @@ def _size(seen: MachineFields, settings: Settings) -> list[str]:
     return found
 
 
-def _room(seen: MachineFields, settings: Settings, made: dict[str, Plan]) -> list[str]:
+def _room(seen: MachineFields, settings: Settings, made: dict[str, Plan], dumps: dict[str, int]) -> list[str]:
     """Compare what this run would write with the room of each file system."""
     needs: dict[str, list[tuple[str, int]]] = {}
 
@@ -151,6 +182,9 @@ def _room(seen: MachineFields, settings: Settings, made: dict[str, Plan]) -> lis
     if seen["archives"]:
         need("/usr", "packages", PACKAGES_KIB)
     need("/var/lib", "logs and snapshots", SPARE_KIB)
+    for key, amount in dumps.items():
+        if amount:
+            need("/var/lib", f"the dump of {key}'s database before its migrations", amount)
     swap = settings.swap
     if swap is not None and swap.size is not None and not seen["disks"][swap.path]["there"]:
         need(swap.path, "the swap file", kib(swap.size))

@@ -4,10 +4,11 @@
 #                                                        the login's session; exit 3 when somebody holds it
 #        run-lock.sh beat RUN                            exit 4 when the run has lost it
 #        run-lock.sh release RUN                         a line for the ledger on standard input, or nothing
+#        run-lock.sh held                                prints who holds it, nothing where nobody does; only looks
 set -eu
 export LC_ALL=C
-verb=$1 run=$2
-shift 2
+verb=$1 run=${2-}
+if [ "$verb" != held ]; then shift 2; fi
 dir=/run/hostwright
 lock=$dir/lock
 heard=$dir/heard
@@ -61,6 +62,15 @@ stale() {
     [ "$(age)" -gt "$(field expires)" ]
 }
 
+holder() {
+    echo "$(field owner) has been running $(field purpose) here since $(field since) (last sign of life $(age) s ago)"
+}
+
+if [ "$verb" = held ]; then
+    if [ -e "$lock" ] && ! stale; then holder; fi
+    exit 0
+fi
+
 # Every lock that is taken, kept or given back is renamed or removed in there.
 quiet() { echo $(($(date +%s%N) - $(stat -c %.9Y "$dir" | tr -d .))); }
 
@@ -74,7 +84,7 @@ take)
     quiet=$(quiet)
     if [ -e "$lock" ] && [ "$(field run)" != "$run" ]; then
         if ! stale; then
-            echo "$(field owner) has been running $(field purpose) here since $(field since) (last sign of life $(age) s ago)" >&2
+            holder >&2
             exit 3
         fi
         echo "the run of $(field owner), $(field purpose) of $(field since), was cut off" >&2

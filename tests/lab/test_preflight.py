@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 
+from facts.script import text
 from tests.lab import warm
 from tests.lab.playbook import LabHost, eventually, fingerprint, shell
 from tests.lab.project import Deployed, copy
 
 pytestmark = pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope="module")
+
+
+def refused(deployed: Deployed, *flags: str) -> str:
+    code, out, error = warm.run(
+        deployed.command("-y", *flags)[1:], cwd=deployed.project, env=deployed.environ(), timeout=300
+    )
+    said = " ".join((out + error).split())
+    assert code == 1, said
+    return said
 
 
 def test_all_that_is_wrong_at_once(lab_host: LabHost, tmp_path: Path) -> None:
@@ -24,14 +35,15 @@ def test_all_that_is_wrong_at_once(lab_host: LabHost, tmp_path: Path) -> None:
     shell(lab_host, "sed -i 's/^VERSION_ID=.*/VERSION_ID=\"11\"/' /etc/os-release")
     shell(lab_host, "systemd-run -q --unit=other python3 -m http.server 3000")
     eventually(lambda: "3000" in shell(lab_host, "ss -Hltn 'sport = :3000'"))
+    # By nobody's login: one that ends would tell that its run was cut off.
+    take = (
+        f"sh -c {shlex.quote(text('run-lock.sh'))} run-lock.sh take run-1 600 ann@desk 'deploy.py (lab)' any"
+    )
+    shell(lab_host, f"systemd-run -q --wait {take}")
     sources = "$(find /etc/apt/sources.list /etc/apt/sources.list.d -type f)"
     shell(lab_host, f"sed -i 's,https*://[^/]*,http://127.0.0.1:9,' {sources}")
     before = fingerprint(lab_host, "/etc", "/opt", "/usr/local", "/var/lib", "/var/log/hostwright")
-    code, out, error = warm.run(
-        deployed.command("-y")[1:], cwd=deployed.project, env=deployed.environ(), timeout=300
-    )
-    said = " ".join((out + error).split())
-    assert code == 1, said
+    said = refused(deployed)
     for finding in (
         "preflight: this cannot go well; no host was touched",
         f"{lab_host.name}: the system is debian 11",
@@ -41,8 +53,16 @@ def test_all_that_is_wrong_at_once(lab_host: LabHost, tmp_path: Path) -> None:
         "port 3000 (apps.rec_io.services.main_app.port) is held by python3",
         "of other.service; stop that",
         "the package archive http://127.0.0.1:9/",
+        "ann@desk has been running deploy.py (lab) here since",
+        "wait for it with --data wait=600",
     ):
         assert finding in said, f"{finding!r} is not in: {said}"
     after = fingerprint(lab_host, "/etc", "/opt", "/usr/local", "/var/lib", "/var/log/hostwright")
     assert {path for path in before if before[path] != after.get(path)} == set()
-    assert shell(lab_host, "ls /opt /run/hostwright 2>/dev/null || :") == "/opt:"
+    assert shell(lab_host, "ls /opt") == ""
+    # The same once more, asked in one go now, of a host that has lost its Python; and one that waits.
+    shell(lab_host, "mv /usr/bin/python3 /usr/bin/away")
+    assert "the system is debian 11" in refused(deployed)
+    said = refused(deployed, "--data", "wait=600")
+    assert "the system is debian 11" in said
+    assert "ann@desk" not in said

@@ -186,7 +186,10 @@ def test_a_fork_does_what_an_interpreter_does(channel: Channel, program: str) ->
     """The same program with the same arguments, in a fork and in an interpreter of its own."""
     words = ["python3", "-I", "-c", program, "one", "t'wo", "-x"]
     code, out, err = asked(channel, *words)
-    alone = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    # Of the environment that the pipe has too: readline adds to it behind Python's back.
+    alone = subprocess.run(
+        words, env=dict(os.environ), capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+    )
     if "getsid" not in program:
         assert out == alone.stdout
     else:

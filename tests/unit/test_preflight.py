@@ -92,6 +92,21 @@ def test_disks() -> None:
     assert of(20, 300, all=True) == []
 
 
+def test_the_dump_before_migrations_needs_room() -> None:
+    places = preflight.places(settings(), settings().all_apps(), made())
+    tight = Disk(size=20 * GIB, free=1 * GIB, mounted="/", there=True)
+    now = seen(disks=dict.fromkeys(places, tight))
+    assert preflight.judged(now, settings(), made(), dumps={"shop": GIB // 2}) == []
+    (finding,) = preflight.judged(now, settings(), made(), dumps={"shop": GIB})
+    assert "1.0 GiB for the dump of shop's database before its migrations" in finding
+
+
+def test_somebody_else_at_work() -> None:
+    who = "ann@desk has been running deploy.py (staging) here since 2026-01-01T00:00:00Z"
+    (finding,) = preflight.judged(seen(), settings(), made(), holder=who)
+    assert finding == f"{who}; wait for it with --data wait=600"
+
+
 def test_what_is_ours_may_hold_our_ports() -> None:
     for unit in ("shop.service", "postgresql@15-main.service", "pgbouncer-shop.service", "shop-web.service"):
         assert judged(seen(listeners=[Listener(port=3000, pid=7, process="x", unit=unit)])) == []
