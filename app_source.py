@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
+from env_example import text
 from operations import venv
 from settings.app import App
 from settings.secret_files import keys_of
-
-ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=", re.MULTILINE)
 
 
 def directory(app: App, project: Path) -> Path:
@@ -45,18 +43,9 @@ def _env_example(app: App, source: Path, place: str) -> list[str]:
     example = source / app.env_example
     if not example.is_file():
         return [f"{place}.env_example: {app.source}/{app.env_example} does not exist; make it, or set None"]
-    named = set(ASSIGNMENT.findall(example.read_text(encoding="utf-8")))
-    declared = set(app.variables)
-    return [
-        *(
-            f"{place}.variables: {name} is in {app.env_example} but not declared; declare it"
-            for name in sorted(named - declared)
-        ),
-        *(
-            f"{place}.variables: {name} is declared but not in {app.env_example}; add it there"
-            for name in sorted(declared - named)
-        ),
-    ]
+    wrong = text.findings(example.read_text(encoding="utf-8"), app.variables)
+    more = f"; all of it is written by: python -m env_example {app.key}"
+    return [f"{place}.env_example: {app.source}/{app.env_example}: {one}{more}" for one in wrong]
 
 
 def _secret_examples(app: App, source: Path, place: str) -> list[str]:

@@ -43,6 +43,7 @@ database.server(settings=settings, project=guard.PROJECT)
 # Each app: what it may read and write, its database, its release, and its services.
 for app in host.loop(settings.all_apps()):
     places.make(app=app)
+    places.initialise(app=app)
     places.keep_secrets(app=app, project=guard.PROJECT)
     database.apply(app=app, settings=settings.postgresql)
     pool.keep(app=app, settings=settings)

@@ -18,6 +18,7 @@ import app_source
 import connectors
 import interrupts
 import overhead
+from env_example import reads
 from lint import gate
 from settings import Settings, load
 from settings.app import App
@@ -28,7 +29,8 @@ from tasks import plan, proven, recovery
 PROJECT = Path(__file__).resolve().parent
 # Verbs that work with what is on the hosts: at night they must not ask for code or a secret.
 WITHOUT_CODE = {
-    "backup.py", "drill.py", "history.py", "queries.py", "recover.py", "restore.py", "rollback.py", "wipe.py",
+    "backup.py", "drill.py", "history.py", "init.py", "queries.py", "recover.py", "restore.py", "rollback.py",
+    "wipe.py",
 }  # fmt: skip
 # Files of group_data/ that every host, or every host of one inventory, gets without asking.
 RESERVED_GROUPS = {"all", *(path.stem for path in (PROJECT / "inventories").glob("*.py"))}
@@ -221,7 +223,9 @@ def check_inventory(inventory: str, chosen: list[Host], validate: bool = True) -
                 # Made here already, so that what supervisor or the archive cannot carry is found here.
                 made = release_plan(app, settings)
                 findings += plan.findings(app, made)
-                findings += gate.findings(app.key, app_source.directory(app, PROJECT), made.archive)
+                source = app_source.directory(app, PROJECT)
+                findings += gate.findings(app.key, source, made.archive)
+                findings += reads.findings(app, source, made.archive)
     if findings:
         lines = "\n".join(f"  - {finding}" for finding in dict.fromkeys(findings))
         raise GuardError(f"{inventory}: this cannot be deployed as it is; no host was touched\n{lines}")
@@ -280,7 +284,7 @@ def some_app(what: str, hosts: Iterable[Settings]) -> None:
 
     Raises GuardError.
     """
-    if not any(getattr(app, what) is not None for settings in hosts for app in settings.all_apps()):
+    if not any(getattr(app, what) for settings in hosts for app in settings.all_apps()):
         raise GuardError(f"no app of these hosts declares {what!r}; nothing was done")
 
 

@@ -156,7 +156,7 @@ apps = {
             "REC_DATA_DIR": "/opt/rec_io/shared/backend/data",
             "REC_CONFIG_DIR": "/etc/rec_io",
         },
-        # Files made once in /etc/rec_io when they are missing, and never written again.
+        # Files made once in /etc/rec_io, by the first deploy or by init.py, and never written again.
         "config_files": {"config.local.json": "{}\n"},
         # What all services use: a change of it restarts them all.
         "common_files": ["backend/*.py", "backend/services/__init__.py", "config.default.json"],

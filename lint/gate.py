@@ -7,16 +7,12 @@ A run that has nothing to do reads one small file. None of the lint itself is im
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import tempfile
 from functools import cache
 from pathlib import Path
 
-from artefact import Artefact
+from artefact import Artefact, kept
 
 SHOWN = 8
-KEPT = 50
 
 
 def findings(app: str, source: Path, archive: Artefact) -> list[str]:
@@ -27,12 +23,7 @@ def findings(app: str, source: Path, archive: Artefact) -> list[str]:
     + source: its directory
     + archive: the artefact made of it
     """
-    kept = archive.path.parent / f"{archive.digest[:32]}-{_version()}.lint.json"
-    try:
-        lines: list[str] = json.loads(kept.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        lines = _looked(source, archive)
-        _keep(kept, json.dumps(lines))
+    lines: list[str] = kept.once(archive, f"lint-{_version()}", lambda: _looked(source, archive))
     more = [f"apps.{app}.source: and {len(lines) - SHOWN} more; all of them: python -m lint {source}"]
     return [f"apps.{app}.source: {one}" for one in lines[:SHOWN]] + (more if len(lines) > SHOWN else [])
 
@@ -53,13 +44,3 @@ def _version() -> str:
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:8]
-
-
-def _keep(file: Path, content: str) -> None:
-    known = sorted(file.parent.glob("*.lint.json"), key=lambda one: one.stat().st_mtime)
-    for old in known[:-KEPT]:
-        old.unlink(missing_ok=True)
-    descriptor, aside = tempfile.mkstemp(dir=file.parent, prefix=".new-")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as new:
-        new.write(content)
-    Path(aside).replace(file)

@@ -61,8 +61,8 @@ class AppSettings(Model):
     + produces: shared directory to seconds: its newest file must be at most this old, and every JSON file
       in it whole; asserted by acceptance, default none
     + env_example: file in the source that must name exactly the same variables, default none
-    + config_files: files created once in the app's configuration directory when missing and never
-      written again, name to content, default none
+    + config_files: files created once in the app's configuration directory, by its first deploy or by
+      init.py, and never written again, name to content, default none
     + secret_files: JSON files with secrets in the app's configuration directory, 0600 and the service user's,
       name to content; written again when they differ; default none
     + maintenance: how it is told to take nothing new before a release is switched, default none

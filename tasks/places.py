@@ -19,7 +19,7 @@ from tasks.origin import comes_from
 @comes_from("apps.{app.key}")
 @deploy("User and places")
 def make(app: App) -> None:
-    """The service user, the app's directories, and configuration files that are made only once."""
+    """The service user, and the app's directories."""
     user = app.service_user
     names.free(
         name=f"Check that {app.key} and {user} are nobody else's",
@@ -44,12 +44,18 @@ def make(app: App) -> None:
             Directory(app.secrets_root, mode="0700"),
         ],
     )
+
+
+@comes_from("apps.{app.key}.config_files")
+@deploy("Configuration files")
+def initialise(app: App) -> None:
+    """Configuration files that are made once: one that is there is nobody's to write again."""
     for path, content in app.config_files.items():
         atomic.file(
-            name=f"Create {path} once",
+            name=f"Create {path} of {app.key} once",
             path=f"{app.config_root}/{path}",
             content=content,
-            group=user,
+            group=app.service_user,
             mode="0640",
             replace=False,
         )

@@ -8,8 +8,10 @@ from pyinfra import logger, state
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 
+from facts.atomic import FileState
 from facts.migrations import DatabaseSize, Migrations
 from facts.preflight import Machine, MachineFields
+from facts.release import Releases
 from facts.trial import Holder
 from settings import Settings
 from settings.app import App
@@ -55,6 +57,7 @@ def check(host: Host, settings: Settings, made: dict[str, Plan]) -> None:
     # Who waits for another run to end has said so.
     holder = "" if host.data.get("wait") else host.get_fact(Holder)
     found = judged(seen, settings, made, dumps=_dumps(host, settings, made), holder=holder)
+    found += _gone(host, settings)
     if mode == "warn":
         for finding in found:
             logger.warning(f"{host.print_prefix}preflight: {finding}")
@@ -104,6 +107,18 @@ def _dumps(host: Host, settings: Settings, made: dict[str, Plan]) -> dict[str, i
         if any(one["name"] not in ledger for one in wanted):
             found[app.key] = math.ceil(host.get_fact(DatabaseSize, **at) * 1.1 / 1024)
     return found
+
+
+def _gone(host: Host, settings: Settings) -> list[str]:
+    """Say which configuration files an app that runs has lost: made anew unasked, they would be others."""
+    return [
+        f"{app.config_root}/{path} is gone, or new in apps.{app.key}.config_files; put yours back, or "
+        "have it made as declared, by init.py in the place of deploy.py"
+        for app in settings.all_apps()
+        if app.config_files and host.get_fact(Releases, app_dir=app.root)["current"] is not None
+        for path in app.config_files
+        if host.get_fact(FileState, path=f"{app.config_root}/{path}") is None
+    ]
 
 
 def judged(

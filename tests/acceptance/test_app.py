@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from app_source import ASSIGNMENT
+from env_example import text
 from settings.app import App
 from tests.acceptance.inventory import DeclaredHost
 from tests.acceptance.remote import Host, Remote
@@ -103,7 +103,7 @@ def test_env_example_names_the_same(declared: DeclaredHost, app: App, remote: Re
     """The example that came with the release names exactly the declared variables."""
     done = remote.run("cat", f"{app.root}/current/{app.env_example}")
     assert done.returncode == 0, done.stderr
-    assert sorted(ASSIGNMENT.findall(done.stdout)) == sorted(app.variables)
+    assert text.findings(done.stdout, app.variables) == []
 
 
 def test_secret_files(declared: DeclaredHost, app: App, view: HostView, remote: Remote) -> None:

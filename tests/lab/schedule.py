@@ -36,6 +36,7 @@ LONGEST_FIRST = (
     "test_sshd",
     "test_lab",
     "test_restarts",
+    "test_init",
     "test_upload",
     "test_migrations",
     "test_accounts",

@@ -20,8 +20,8 @@ def project(tmp_path: Path) -> Path:
     """Return a copy of what a run needs, with one app of its own."""
     for name in (
         "config.py", "guard.py", "interrupts.py", "app_source.py", "host_lists.py", "playbook_identity.py",
-        "artefact", "connectors", "facts", "files", "lint", "operations", "receipts", "settings", "tasks",
-        "templates",
+        "artefact", "connectors", "env_example", "facts", "files", "lint", "operations", "receipts",
+        "settings", "tasks", "templates",
     ):  # fmt: skip
         source = PROJECT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
@@ -139,8 +139,11 @@ def test_started_in_another_directory(project: Path, tmp_path_factory: pytest.Te
         ("('source', 'tree')", "apps.shop.source: has venv/mine, where each release has its own venv"),
         ("('source', 'shup')", "apps.shop.source: 'shup' is not a directory"),
         ("('requirements', 'lock.txt')", "apps.shop.requirements: shop/lock.txt does not exist"),
-        ("('variables', {})", "apps.shop.variables: SHOP_PORT is in .env.example but not declared"),
-        ("('variables', {'SHOP_PORT': 1, 'SHOP_X': 2})", "SHOP_X is declared but not in .env.example"),
+        ("('variables', {})", "shop/.env.example: SHOP_PORT is in it but not declared; declare it"),
+        (
+            "('variables', {'SHOP_PORT': 1, 'SHOP_X': 2})",
+            "shop/.env.example: SHOP_X is declared but not in it; add it there",
+        ),
         (
             "('secrets', {'key': {'source': 'environment', 'variable': 'SHOP_KEY'}})",
             "apps.shop.secrets.key: environment variable SHOP_KEY is not set; export it",
