@@ -52,8 +52,8 @@ def key() -> None:
 def fetch(inventory: str) -> None:
     """Take over the receipts that an inventory's hosts have."""
     # What reads an inventory outside of pyinfra's command line is the acceptance suite's.
+    from declared import read
     from tests.acceptance.fleet import Fleet
-    from tests.acceptance.inventory import read
 
     fleet = Fleet(read(inventory), Path(tempfile.mkdtemp(prefix="receipts-")))
     taken = 0

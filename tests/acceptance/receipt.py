@@ -6,12 +6,12 @@ from typing import Any
 
 import playbook_identity
 import receipts
+from declared import PROJECT
 from facts import script
 from operations.trial.run import owner
 from receipts.store import ON_HOST
 from settings.digest import digest, own_paths
 from tests.acceptance.fleet import Fleet
-from tests.acceptance.inventory import PROJECT
 from tests.acceptance.remote import Remote
 
 

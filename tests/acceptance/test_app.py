@@ -7,8 +7,8 @@ import re
 import pytest
 
 from app_source import ASSIGNMENT
+from declared import DeclaredHost
 from settings.app import App
-from tests.acceptance.inventory import DeclaredHost
 from tests.acceptance.remote import Host, Remote
 from tests.acceptance.view import HostView
 
