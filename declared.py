@@ -19,7 +19,7 @@ PROJECT = Path(__file__).resolve().parent
 PYINFRA = Path(sys.executable).with_name("pyinfra")
 # Reading an inventory asks no host; a lab or cloud inventory may start a program.
 TIMEOUT_SECONDS = 60
-# Groups that each host of an inventory is in.
+# Groups that each host of an inventory is in, beside the one that is named after the inventory.
 OF_ALL = ("all", "hosts")
 
 
@@ -84,7 +84,7 @@ class DeclaredHost:
     + name: what it is called in output
     + data: as pyinfra merged it
     + settings: what is declared for it
-    + groups: files of group_data/ that it gets besides those of all and of its environment, in their order
+    + groups: that pyinfra has it in, in their order
     """
 
     name: str
@@ -106,6 +106,12 @@ class DeclaredHost:
     def sudo(self) -> bool:
         """Whether its login is not root and uses sudo."""
         return bool(self.data.get("_sudo"))
+
+    @property
+    def role(self) -> str:
+        """What it is among its inventory's hosts: its own groups, such as "portfolio"; "" without any."""
+        others = (one for one in self.groups if one not in (self.settings.environment, *OF_ALL))
+        return "+".join(dict.fromkeys(others))
 
     def services(self, app: App) -> list[Service]:
         """Return the services of one of its apps."""
@@ -154,6 +160,4 @@ def _host(label: str, data: dict[str, Any], groups: list[str], inventory: str) -
             f"environment is {loaded.environment!r} but the inventory is {inventory}; "
             f"set environment = {expected!r} in group_data/{expected}.py"
         )
-    # pyinfra names a group after each list of an inventory file, and one after the file.
-    own = tuple(one for one in groups if one not in (expected, *OF_ALL))
-    return DeclaredHost(label, data, loaded, own)
+    return DeclaredHost(label, data, loaded, tuple(groups))

@@ -46,7 +46,12 @@ def written(fleet: Fleet, inventory: str, results: dict[str, str], not_proven: l
         hosts[name] = {
             "apps": seen["apps"],
             "versions": seen["versions"],
-            "settings": digest(settings, excluded),
+            "settings": digest(
+                remote.declared.data,
+                project=PROJECT,
+                environment=environment,
+                groups=remote.declared.groups,
+            ),
         }
     receipt = receipts.make(
         environment=environment,
