@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pyinfra.api.exceptions import PyinfraError
+
 import settings
 from settings import Settings
 from settings.app import App
@@ -23,7 +25,7 @@ TIMEOUT_SECONDS = 60
 OF_ALL = ("all", "hosts")
 
 
-class InventoryError(Exception):
+class InventoryError(PyinfraError):
     """What is wrong with the inventory, and what to do."""
 
 
