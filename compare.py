@@ -41,4 +41,10 @@ def main(left: str, right: str, as_json: bool, settings_only: bool, tell_by_code
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main(standalone_mode=False)
+    except click.ClickException as wrong:
+        wrong.show()
+        sys.exit(1)  # click's own 2 would say that something differs
+    except click.Abort:
+        sys.exit(130)

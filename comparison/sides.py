@@ -81,7 +81,13 @@ def read(left: str, right: str) -> tuple[Side, Side]:
         )
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(declared.read, (left, right))
-    return Side(left, first), Side(right, second)
+    sides = Side(left, first), Side(right, second)
+    if sides[0].name == sides[1].name:
+        raise ComparisonError(
+            f"{left} and {right} are both of environment {sides[0].name!r}; name two environments, such as "
+            "inventories/staging.py inventories/do.py"
+        )
+    return sides
 
 
 def paired(left: Side, right: Side) -> tuple[list[Pair], list[Alone]]:

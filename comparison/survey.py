@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import asking
 from asking import Answer
@@ -21,10 +21,11 @@ PROGRAM = "survey.py"
 # What comes with the packages that are asked for, and decides more than they do.
 PATTERNS = [
     "libpq5", "openssh-server", "openssl", "pgbouncer", "postgresql-[0-9]*", "postgresql-client-[0-9]*",
-    "python3.[0-9]*", "supervisor",
+    "python3.[0-9]", "python3.[0-9][0-9]", "supervisor",
 ]  # fmt: skip
-# Where a host has nothing of a kind, only this is told of those that have.
-CHIEF = {"postgresql": "version", "apps": "release"}
+# What is told of a server and of an app's release where others have none.
+VERSION, RELEASE = "version", "release"
+ORDER = ("system", "postgresql", "playbook", "apps")
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,14 @@ def parsed(answer: Answer) -> Surveyed:
         return Surveyed(problems=[f"what it said of itself cannot be read: {error}"])
 
 
+class Facts(NamedTuple):
+    """A table of facts, and whose it is: of a host of the left or of the right."""
+
+    left: bool
+    host: str
+    table: dict[str, Any]
+
+
 def compared(
     pair: Pair, left: Mapping[str, Surveyed], right: Mapping[str, Surveyed]
 ) -> tuple[list[Row], int, list[Row], int]:
@@ -99,54 +108,63 @@ def compared(
 
     + left, right: host to what it said, of both sides
 
-    Hosts that said nothing are left out; where nobody is left on one side, nothing is compared.
+    Hosts that said nothing are left out; where nobody is left on one side, nothing is compared. So it is for
+    what only some have, such as a server: of the others is told that they have none, and no more.
     """
-    mine = {host.name: left[host.name] for host in pair.left if left[host.name].answered}
-    other = {host.name: right[host.name] for host in pair.right if right[host.name].answered}
-    if not mine or not other:
-        return [], 0, [], 0
-    both = [*mine.values(), *other.values()]
-    names = [list(mine), list(other)]
-    facts, same = _rows(pair.role, (), alike_in_kind([one.facts for one in both]), names)
-    packages, same_packages = _rows(pair.role, ("packages",), [one.packages for one in both], names)
-    return facts, same, packages, same_packages
+    sides = ((True, pair.left, left), (False, pair.right, right))
+    told = [
+        (here, host.name, said[host.name])
+        for here, hosts, said in sides
+        for host in hosts
+        if said[host.name].answered
+    ]
+    rows, same = [], 0
+    for above, tables in kinds([Facts(here, name, one.facts) for here, name, one in told]).items():
+        found, count = _rows(pair.role, above, tables)
+        rows += found
+        same += count
+    rows.sort(key=lambda row: ORDER.index(row.path[0]))
+    packages = [Facts(here, name, one.packages) for here, name, one in told]
+    return rows, same, *_rows(pair.role, ("packages",), packages)
 
 
-def _rows(
-    role: str, above: tuple[str, ...], tables: list[dict[str, Any]], names: list[list[str]]
-) -> tuple[list[Row], int]:
-    found = differences(tables)
-    rows, split = [], len(names[0])
+def _rows(role: str, above: tuple[str, ...], tables: Sequence[Facts]) -> tuple[list[Row], int]:
+    if len({one.left for one in tables}) < 2:
+        return [], 0
+    found = differences([one.table for one in tables])
+    rows = []
     for path, values in found.different.items():
-        cells = [Cell(value) for value in values]
-        sides = (zip(names[0], cells[:split], strict=True), zip(names[1], cells[split:], strict=True))
-        rows.append(Row(role, (*above, *path), *map(dict, sides)))
+        both: tuple[dict[str, Cell], dict[str, Cell]] = ({}, {})
+        for one, value in zip(tables, values, strict=True):
+            both[0 if one.left else 1][one.host] = Cell(value)
+        rows.append(Row(role, (*above, *path), *both))
     return rows, found.same
 
 
-def alike_in_kind(facts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def kinds(facts: Sequence[Facts]) -> dict[tuple[str, ...], list[Facts]]:
     """
-    Return the facts of some hosts in a shape in which they can be compared.
+    Return what is compared of some hosts' facts: path to the tables there, of those hosts that have them.
 
-    Of PostgreSQL's settings those that any of them changed; of a kind that one of them has nothing of, such
-    as an app without a release, what the others have of it in one word.
+    Of PostgreSQL's settings they are those that any of the hosts changed.
     """
-    servers = [one.get("postgresql") or {} for one in facts]
-    changed = {name for one in servers for name in one.get("changed") or []}
-    made = []
-    for one, server in zip(facts, servers, strict=True):
-        settings = {key: value for key, value in (server.get("settings") or {}).items() if key in changed}
-        kept = {key: value for key, value in server.items() if key not in ("settings", "changed")}
-        made.append({**one, "postgresql": {**kept, "settings": settings} if server else {}})
-    if not all(servers):
-        made = [{**one, "postgresql": _chief("postgresql", one["postgresql"])} for one in made]
-    for app in dict.fromkeys(app for one in made for app in one["apps"]):
-        if not all(one["apps"].get(app) for one in made):
-            made = [
-                {**one, "apps": {**one["apps"], app: _chief("apps", one["apps"].get(app))}} for one in made
-            ]
-    return made
-
-
-def _chief(kind: str, table: dict[str, Any] | None) -> dict[str, Any]:
-    return {key: value for key, value in (table or {}).items() if key == CHIEF[kind]}
+    found: dict[tuple[str, ...], list[Facts]] = {(): []}
+    changed = {
+        name for one in facts for name in (one.table["postgresql"] or {"changed": []})["changed"] or []
+    }
+    for one in facts:
+        server, apps = one.table["postgresql"], one.table["apps"]
+        chief = {
+            "postgresql": {VERSION: server[VERSION]} if server else {},
+            "apps": {app: {RELEASE: about[RELEASE]} if about else {} for app, about in apps.items()},
+        }
+        found[()].append(one._replace(table={**one.table, **chief}))
+        if server:
+            settings = {name: value for name, value in server["settings"].items() if name in changed}
+            rest = {key: value for key, value in server.items() if key not in (VERSION, "changed")}
+            more = one._replace(table={**rest, "settings": settings})
+            found.setdefault(("postgresql",), []).append(more)
+        for app, about in apps.items():
+            if about:
+                rest = {key: value for key, value in about.items() if key != RELEASE}
+                found.setdefault(("apps", app), []).append(one._replace(table=rest))
+    return found

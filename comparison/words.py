@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -19,7 +20,6 @@ NOTHING = "(not there)"
 LONG = 60
 DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 SHORT = 12
-NARROWEST = 40
 
 
 def show(report: Report, console: Console) -> None:
@@ -44,7 +44,7 @@ def _plain(console: Console, text: str) -> None:
 
 
 def _table(title: str, rows: list[Row], report: Report) -> Table:
-    table = Table(title=title, title_justify="left", show_lines=True, expand=False)
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("", overflow="fold", ratio=4)
     for side in (report.left, report.right):
         table.add_column(Text(side.name), overflow="fold", ratio=5)
@@ -125,10 +125,10 @@ def summary(report: Report) -> list[str]:
     if compared:
         kinds |= {"facts": report.facts, "packages": report.packages}
     counts = "; ".join(
-        f"{len(rows)} {kind} differ, {report.same[kind]} are the same" for kind, rows in kinds.items()
+        f"{kind}: {len(rows)} differ, {report.same[kind]} are the same" for kind, rows in kinds.items()
     )
     missing = "facts could not be compared" if report.asked else "hosts were not asked"
-    lines = [f"{sides}: {counts}" + ("" if compared else f"; {missing}")]
+    lines = [f"{sides}, {counts}" + ("" if compared else f"; {missing}")]
     for side, which in ((report.left, "left"), (report.right, "right")):
         among = [
             row for row in report.rows if len({said(cell.value) for cell in getattr(row, which).values()}) > 1
