@@ -78,7 +78,7 @@ def _cells(row: Row, side: Mapping[str, Cell]) -> list[tuple[str, str]]:
     common = _common([*row.left.values(), *row.right.values()])
     groups = grouped(side)
     return [
-        (said(cell.value, common) + (f" ({', '.join(names)})" if len(groups) > 1 else ""), cell.source or "")
+        ((f"{', '.join(names)}: " if len(groups) > 1 else "") + said(cell.value, common), cell.source or "")
         for names, cell in groups
     ]
 

@@ -113,7 +113,9 @@ def psql(statement, database):
         capture_output=True, timeout=SECONDS, check=False,
     )  # fmt: skip
     if done.returncode != 0:
-        raise ValueError(f"{database}: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
+        lines = done.stderr.strip().splitlines()
+        said = next((line for line in lines if "error:" in line.lower()), lines[0] if lines else "no reason")
+        raise ValueError(f"{database}: {said}")
     return json.loads(done.stdout) if done.stdout.strip() else None
 
 
@@ -139,7 +141,8 @@ def postgresql():
 
 def migrations(database):
     """Return the names of what a database has had, each with some digits of its digest."""
-    rows = psql(ABOUT["ledger"], database) or []
+    # A migration that is under way holds its table for as long as it likes.
+    rows = psql("set lock_timeout = '5s';\n" + ABOUT["ledger"], database) or []
     return [
         " ".join([row["name"].removesuffix(".sql"), *([row["sha256"][:8]] if row["sha256"] else [])])
         for row in rows
@@ -153,7 +156,7 @@ def app(root, database, answers):
     found = {}
     if marker:
         found["release"] = os.path.basename(os.path.realpath(root + "/current"))
-        found["digest"], found["commit"] = about.get("digest"), about.get("commit")
+        found["digest"] = about.get("digest")
     if database is not None and answers and marker:
         try:
             found["migrations"] = migrations(database)

@@ -164,7 +164,7 @@ def test_several_hosts_of_one_side() -> None:
     assert {name: cell["value"] for name, cell in row["left"].items()} == {"s1": True, "s2": False}
     text = said(one)
     assert (
-        "    staging  true (s1)  [default]\n    staging  false (s2)  [the host's own data]\n"
+        "    staging  s1: true  [default]\n    staging  s2: false  [the host's own data]\n"
         "    do       true  [default]\n" in text
     )
     assert "hosts of staging differ among themselves in 1: upgrade" in text
@@ -294,7 +294,7 @@ def test_what_the_host_says(tmp_path: Path) -> None:
     command = [sys.executable, "-I", "-c", script.text("survey.py"), json.dumps(about)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     facts = json.loads(done.stdout)["facts"]
-    assert facts["apps"] == {"shop": {"release": "r1", "digest": "d", "commit": "c"}, "other": {}}
+    assert facts["apps"] == {"shop": {"release": "r1", "digest": "d"}, "other": {}}
     assert facts["system"]["kernel"] == os.uname().release
     assert all(facts["system"].values())
 
