@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from comparison.report import Report
-from comparison.rows import ABSENT, Cell, Row, grouped
+from comparison.rows import ABSENT, Cell, Row, alike, grouped
 
 NOTHING = "(not there)"
 # Of a list that is longer, what the others have as well is only counted.
@@ -101,6 +101,8 @@ def said(value: Any, common: set[str] | None = None) -> str:
         text = f"secret {value['secret']}"
     elif isinstance(value, str):
         text = value[:SHORT] if DIGEST.fullmatch(value) else value or '""'
+    elif isinstance(value, dict) and len(json.dumps(value)) > 2 * LONG:
+        text = f"a table with {', '.join(value)}"
     elif isinstance(value, list) and len(json.dumps(value)) > LONG and common:
         own = [str(item) for item in value if str(item) not in common]
         text = f"{len(value)} entries, {len(common)} as there" + (f", and {', '.join(own)}" if own else "")
@@ -131,7 +133,9 @@ def summary(report: Report) -> list[str]:
     lines = [f"{sides}, {counts}" + ("" if compared else f"; {missing}")]
     for side, which in ((report.left, "left"), (report.right, "right")):
         among = [
-            row for row in report.rows if len({said(cell.value) for cell in getattr(row, which).values()}) > 1
+            row
+            for row in report.rows
+            if len({alike(cell.value) for cell in getattr(row, which).values()}) > 1
         ]
         if among:
             shown = ", ".join(_name(row) for row in among[:3]) + (", ..." if len(among) > 3 else "")
