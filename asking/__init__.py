@@ -58,11 +58,14 @@ def ask(
 
     Example: `ask(declared.read("inventories/do.py"), "receipt-read.sh", lambda host: [store.ON_HOST])`
     """
+    given = os.environ.get(CONNECTOR_VARIABLE) or None
+    if given not in (None, "fast", "plain"):
+        raise AskingError(f"{CONNECTOR_VARIABLE} is {given!r}; write 'fast' or 'plain', or unset it")
     questions = [
         {
             "name": host.name,
             "data": _login(host.data),
-            "fast": (os.environ.get(CONNECTOR_VARIABLE) or host.settings.connector) == "fast",
+            "fast": (given or host.settings.connector) == "fast",
             "arguments": list(arguments(host)),
         }
         for host in hosts

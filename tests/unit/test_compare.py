@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+import asking
 from asking import Answer
 from comparison import knobs, report, survey, words
 from comparison.masking import MASKED, shown
@@ -372,6 +373,12 @@ def test_an_inventory_without_hosts() -> None:
     done = compare(STAGING, DO, HOSTWRIGHT_DO_HOSTS="")
     assert (done.returncode, done.stdout) == (1, "")
     assert "the inventory has no hosts. Set DIGITALOCEAN_TOKEN" in done.stderr
+
+
+def test_a_connector_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOSTWRIGHT_CONNECTOR", "quick")
+    with pytest.raises(asking.AskingError, match="is 'quick'; write 'fast' or 'plain'"):
+        asking.ask([], "survey.py", lambda _: [])
 
 
 def test_two_inventories_of_one_environment(tmp_path: Path) -> None:
