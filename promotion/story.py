@@ -11,10 +11,10 @@ from pathlib import Path
 import click
 
 import receipts
+from declared import DeclaredHost, read
 from promotion.sides import Side, beside
 from promotion.stages import PYINFRA, StageError, Stages
 from receipts.receipt import Receipt
-from tests.acceptance.inventory import DeclaredHost, read
 
 DIFFERS = 2
 

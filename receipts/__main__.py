@@ -9,14 +9,13 @@ Look at receipts.
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 import click
 from pyinfra.api.exceptions import PyinfraError
 
-from facts import script
+import asking
+import declared
 from receipts import keys, store
 from receipts.keys import ReceiptError
 from receipts.receipt import Receipt
@@ -51,23 +50,15 @@ def key() -> None:
 @click.argument("inventory")
 def fetch(inventory: str) -> None:
     """Take over the receipts that an inventory's hosts have."""
-    # What reads an inventory outside of pyinfra's command line is the acceptance suite's.
-    from tests.acceptance.fleet import Fleet
-    from tests.acceptance.inventory import read
-
-    fleet = Fleet(read(inventory), Path(tempfile.mkdtemp(prefix="receipts-")))
+    hosts = {host.name: host for host in declared.read(inventory)}
+    answers = asking.ask(hosts.values(), "receipt-read.sh", lambda _: [store.ON_HOST])
     taken = 0
-    try:
-        for name, remote in fleet.remotes.items():
-            remote.open()
-            done = remote.run("sh", "-c", script.text("receipt-read.sh"), "sh", store.ON_HOST)
-            if done.returncode != 0:
-                raise ReceiptError(f"{name}: its receipts cannot be read: {done.stderr.strip()}")
-            for text in filter(None, done.stdout.split("\0")):
-                taken += _take(text, name, remote.declared.settings.environment)
-    finally:
-        fleet.close()
+    for name, answer in answers.items():
+        for text in filter(None, answer.said.split("\0")):
+            taken += _take(text, name, hosts[name].settings.environment)
     click.echo(f"{taken} new receipts of {inventory}")
+    if problems := [answer.problem for answer in answers.values() if answer.problem is not None]:
+        raise ReceiptError("; ".join(problems))
 
 
 def _take(text: str, host: str, environment: str) -> int:

@@ -1,37 +1,46 @@
-"""A digest of what is declared for a host, without what an environment declares for itself."""
+"""A digest of what is declared for a host, without what its environment declares for itself."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import runpy
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from settings.load import OVERRIDES
-from settings.model import Settings
+from settings import files
+from settings.load import OVERRIDES, of_settings
 
-REQUIRES = "requires_receipt_from"
+ENVIRONMENT, REQUIRES = "environment", "requires_receipt_from"
 
 
-def digest(settings: Settings, excluded: Iterable[str]) -> str:
+def digest(data: Mapping[str, Any], *, project: Path, environment: str, groups: Sequence[str]) -> str:
     """
-    Return a digest of one host's settings.
+    Return a digest of what a host shares with those of other environments.
 
-    + settings: of the host
-    + excluded: paths such as "apps.rec_io.variables.REC_ACCOUNT_MODE" that do not count, with all below them
+    + data: of the host, as pyinfra merged it
+    + project: directory that group_data/ is in
+    + environment: of its inventory
+    + groups: that the host is in, in pyinfra's order
 
-    Example: `digest(settings, own_paths(PROJECT, "staging"))`
+    Where the environment's own file sets or overrides something, what stands there without that file counts.
+    A host's own data counts, and so does what the command line says of a setting.
+
+    Example: `digest(host.data.dict(), project=PROJECT, environment="do", groups=host.groups)`
     """
-    without = tuple(excluded)
-    rows = [
-        (path, value)
-        for path, value in sorted(flat(settings.model_dump(mode="json")).items())
-        if not any(path == one or path.startswith(f"{one}.") for one in without)
-    ]
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+    shared = {key: value for key, value in of_settings(data).items() if key != ENVIRONMENT}
+    for key in files.declared(project, environment).keys() & shared.keys():
+        if files.source(key, data, project=project, environment=environment, groups=groups) is None:
+            continue  # the host's own value, which won
+        del shared[key]
+        below = (
+            files.declared(project, one) for one in files.by_rank(environment, groups) if one != environment
+        )
+        under = next((one for one in below if key in one), {})
+        if key in under:
+            shared[key] = under[key]
+    return hashlib.sha256(json.dumps(shared, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def flat(table: Mapping[str, Any], place: str = "") -> dict[str, Any]:
@@ -57,13 +66,10 @@ def own_paths(project: Path, environment: str) -> tuple[str, ...]:
     They are what may differ between the two: the names in their own files of group_data/, and what is in
     their `overrides`.
     """
-    found = {"environment"}
+    found = {ENVIRONMENT}
     for path in sorted((project / "inventories").glob("*.py")):
-        file = project / "group_data" / path.name
-        if not file.is_file():
-            continue
-        data = {key: value for key, value in runpy.run_path(str(file)).items() if not key.startswith("_")}
-        if path.stem == environment or data.get(REQUIRES) == environment:
-            found |= {key for key in data if key in Settings.model_fields}
+        data = files.declared(project, path.stem)
+        if data and (path.stem == environment or data.get(REQUIRES) == environment):
+            found |= data.keys() - {OVERRIDES}
             found |= set(flat(data.get(OVERRIDES, {})))
     return tuple(sorted(found))

@@ -42,8 +42,7 @@ def load(data: Mapping[str, Any], where: str, elsewhere: Collection[str] = ()) -
 
     Raises SettingsError with every finding at once.
     """
-    known = set(connector_data_meta) | set(all_argument_meta) | {OVERRIDES, *OF_ONE_RUN, *OF_THE_INVENTORY}
-    declared = {key: value for key, value in data.items() if key not in known and not key.startswith("_")}
+    declared = {key: value for key, value in of_settings(data).items() if key != OVERRIDES}
     overrides = data.get(OVERRIDES, {})
     if not isinstance(overrides, Mapping):
         raise SettingsError(where, [f"{OVERRIDES}: is not a table; write {{SETTING: VALUE}}"])
@@ -61,6 +60,12 @@ def load(data: Mapping[str, Any], where: str, elsewhere: Collection[str] = ()) -
         return Settings.model_validate(declared)
     except ValidationError as error:
         raise SettingsError(where, findings_of(error, _fields())) from None
+
+
+def of_settings(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a host's data is to be settings: not how to connect, nor what is said of one run."""
+    known = set(connector_data_meta) | set(all_argument_meta) | {*OF_ONE_RUN, *OF_THE_INVENTORY}
+    return {key: value for key, value in data.items() if key not in known and not key.startswith("_")}
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any], whole: bool = False) -> dict[str, Any]:

@@ -22,6 +22,13 @@ BASE_PACKAGES = [
 ]
 
 
+def packages_of(settings: Settings) -> list[str]:
+    """Return all packages that a host is to have."""
+    pooled = [pool.PACKAGE] if pool.wanted(settings) else []
+    own = [*backups.packages(settings), *recovery.packages(settings)]
+    return [*BASE_PACKAGES, *pooled, *settings.packages, *own]
+
+
 @deploy("First boot")
 def python() -> None:
     """What recording the host needs: a first boot that has ended, and Python."""
@@ -38,20 +45,13 @@ def install(settings: Settings) -> None:
         unit="supervisor.service",
         used_by=["/etc/supervisor/conf.d/*.conf"],
     )
-    pooled = [pool.PACKAGE] if pool.wanted(settings) else []
-    if pooled:
+    if pool.wanted(settings):
         packages.masked(name="Keep the package's own pgbouncer off", unit=pool.PACKAGES_UNIT)
     if settings.upgrade:
         packages.upgraded(name="Install pending upgrades")
     packages.installed(
         name="Install the packages",
-        packages=[
-            *BASE_PACKAGES,
-            *pooled,
-            *settings.packages,
-            *backups.packages(settings),
-            *recovery.packages(settings),
-        ],
+        packages=packages_of(settings),
         recommends=settings.install_recommends,
     )
 

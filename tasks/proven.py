@@ -10,7 +10,7 @@ from pyinfra.api.host import Host
 
 import playbook_identity
 from settings import Settings
-from settings.digest import digest, own_paths
+from settings.digest import digest
 
 if TYPE_CHECKING:
     from tasks import plan
@@ -55,7 +55,9 @@ def by_receipt(
         proof.Wanted(
             digests={app: one.archive.digest for app, one in made.items()},
             playbook=playbook_identity.of(project),
-            settings=digest(settings, own_paths(project, environment)),
+            settings=digest(
+                host.data.dict(), project=project, environment=settings.environment, groups=host.groups
+            ),
         ),
         environment=environment,
         hours=settings.receipt_hours,

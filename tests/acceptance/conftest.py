@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from pyinfra.api.exceptions import PyinfraError
 
+from declared import DeclaredHost, InventoryError, read
 from settings import Settings
 from settings.errors import SettingsError
 from tasks.machine import BASE_PACKAGES
 from tests.acceptance.fleet import Fleet
-from tests.acceptance.inventory import DeclaredHost, InventoryError, read
 from tests.acceptance.receipt import written
 from tests.acceptance.remote import Host, Remote
 from tests.acceptance.view import HostView

@@ -6,7 +6,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.acceptance.inventory import DeclaredHost
+from declared import DeclaredHost
 from tests.acceptance.remote import Remote, UnreachableError
 from tests.acceptance.view import HostView
 

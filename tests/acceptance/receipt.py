@@ -6,12 +6,12 @@ from typing import Any
 
 import playbook_identity
 import receipts
+from declared import PROJECT
 from facts import script
 from operations.trial.run import owner
 from receipts.store import ON_HOST
 from settings.digest import digest, own_paths
 from tests.acceptance.fleet import Fleet
-from tests.acceptance.inventory import PROJECT
 from tests.acceptance.remote import Remote
 
 
@@ -46,7 +46,12 @@ def written(fleet: Fleet, inventory: str, results: dict[str, str], not_proven: l
         hosts[name] = {
             "apps": seen["apps"],
             "versions": seen["versions"],
-            "settings": digest(settings, excluded),
+            "settings": digest(
+                remote.declared.data,
+                project=PROJECT,
+                environment=environment,
+                groups=remote.declared.groups,
+            ),
         }
     receipt = receipts.make(
         environment=environment,

@@ -17,7 +17,7 @@ from typing import Any
 import testinfra  # type: ignore[import-untyped]  # it has no types
 from testinfra.host import Host  # type: ignore[import-untyped]  # it has no types
 
-from tests.acceptance.inventory import DeclaredHost
+from declared import DeclaredHost
 
 __all__ = ["Host", "Remote", "Secret", "UnreachableError", "answers"]
 

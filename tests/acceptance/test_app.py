@@ -6,9 +6,9 @@ import re
 
 import pytest
 
+from declared import DeclaredHost
 from env_example import text
 from settings.app import App
-from tests.acceptance.inventory import DeclaredHost
 from tests.acceptance.remote import Host, Remote
 from tests.acceptance.view import HostView
 

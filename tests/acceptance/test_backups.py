@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from declared import DeclaredHost
 from settings.app import App
 from tasks import backups
-from tests.acceptance.inventory import DeclaredHost
 from tests.acceptance.view import HostView
 
 HOUR = 3600

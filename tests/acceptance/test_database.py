@@ -9,10 +9,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from declared import DeclaredHost
 from settings import SecretReference, Settings
 from settings.app import App
 from settings.service import DatabaseSettings
-from tests.acceptance.inventory import DeclaredHost
 from tests.acceptance.remote import Host, Remote, Secret
 from tests.acceptance.values import same
 from tests.acceptance.view import HostView

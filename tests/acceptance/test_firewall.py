@@ -6,9 +6,9 @@ import ipaddress
 
 import pytest
 
+from declared import DeclaredHost, Service
 from settings import Settings
 from settings.app import App
-from tests.acceptance.inventory import DeclaredHost, Service
 from tests.acceptance.remote import Host
 from tests.acceptance.view import HostView
 

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from declared import DeclaredHost
 from settings import Settings, SwapSettings
-from tests.acceptance.inventory import DeclaredHost
 from tests.acceptance.remote import Host, Remote
 from tests.acceptance.view import HostView
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
+from declared import DeclaredHost
 from operations import pgbouncer
 from settings import Settings
 from settings.app import App
 from tests.acceptance import test_database
-from tests.acceptance.inventory import DeclaredHost
 from tests.acceptance.remote import Host, Remote, Secret
 from tests.acceptance.view import HostView
 

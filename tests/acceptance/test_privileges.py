@@ -9,10 +9,10 @@ import psycopg
 import pytest
 from psycopg.errors import InsufficientPrivilege
 
+from declared import DeclaredHost
 from settings import Settings
 from settings.app import App
 from settings.service import DatabaseSettings
-from tests.acceptance.inventory import DeclaredHost
 from tests.acceptance.remote import Remote, Secret
 from tests.acceptance.view import HostView
 

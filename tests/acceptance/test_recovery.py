@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from declared import DeclaredHost
 from operations.pgbackrest import TIMERS
 from settings import Settings
 from settings.recovery import RecoverySettings
-from tests.acceptance.inventory import DeclaredHost
 from tests.acceptance.view import HostView
 
 DAY = 24 * 60 * 60

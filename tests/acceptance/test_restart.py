@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from declared import DeclaredHost, Service
 from settings.app import App
-from tests.acceptance.inventory import DeclaredHost, Service
 from tests.acceptance.view import HostView
 
 pytestmark = pytest.mark.disruptive

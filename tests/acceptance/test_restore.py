@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from declared import DeclaredHost
 from settings.app import App
-from tests.acceptance.inventory import DeclaredHost
 from tests.acceptance.remote import Remote
 
 

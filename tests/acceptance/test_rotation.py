@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from declared import DeclaredHost, Service
 from settings.app import App
-from tests.acceptance.inventory import DeclaredHost, Service
 from tests.acceptance.remote import Remote
 from tests.acceptance.view import HostView
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from declared import DeclaredHost
 from operations.postgres import memory
 from settings import Settings
 from settings.app import App
 from tasks import indexes
-from tests.acceptance.inventory import DeclaredHost
 from tests.acceptance.remote import Remote
 from tests.acceptance.values import same
 

@@ -9,10 +9,10 @@ from typing import Any, cast
 
 import pytest
 
+from declared import DeclaredHost
 from operations.pgbackrest import RECOVERED, TIMERS
 from settings.recovery import RecoverySettings
 from tests.acceptance import test_recovery as acceptance
-from tests.acceptance.inventory import DeclaredHost
 from tests.acceptance.remote import _program
 from tests.lab import warm
 from tests.lab.playbook import LabHost, fingerprint, run, shell, ssh

@@ -160,6 +160,64 @@ def test_again_it_changes_nothing(pair: Pair) -> None:
     assert as_it_was(pair.production) == before
 
 
+# What production came by beside its playbook: another version of a package, and settings of its server's own.
+PLANT = """
+cp -a /var/lib/dpkg/status /root/status
+sed -i '/^Package: htop$/,/^$/ s/^Version: .*/Version: 99-planted/' /var/lib/dpkg/status
+runuser -u postgres -- psql -XqAt -d postgres -c "ALTER SYSTEM SET work_mem = '7MB'" \\
+    -c "ALTER SYSTEM SET primary_conninfo = 'host=db password=planted-in-conninfo'" \\
+    -c "SELECT pg_reload_conf()"
+"""
+UNPLANT = """
+mv /root/status /var/lib/dpkg/status
+runuser -u postgres -- psql -XqAt -d postgres -c "ALTER SYSTEM RESET work_mem" \\
+    -c "ALTER SYSTEM RESET primary_conninfo" -c "SELECT pg_reload_conf()"
+"""
+
+
+def test_compare_shows_what_differs_and_no_secret(pair: Pair) -> None:
+    compare = (sys.executable, "compare.py", "inventories/staging.py", "inventories/do.py", "--exit-code")
+    secrets = [
+        value
+        for host in (pair.staging, pair.production)
+        for value in shell(host, "for file in /etc/rec_io/secrets/*; do cat $file; echo; done").split()
+    ]
+    assert len(secrets) >= 6
+    before = as_it_was(pair.production)
+    shell(pair.production, PLANT)
+    try:
+        code, said = pair.run(*compare)
+        as_json, told = pair.run(*compare, "--json")
+    finally:
+        shell(pair.production, UNPLANT)
+    assert (code, as_json) == (2, 2), said
+    found = {
+        ".".join(row["path"]): row
+        for kind in ("settings", "facts", "packages")
+        for row in json.loads(told)[kind]
+    }
+    both = {
+        path: tuple(
+            row[side][host.name]["value"]
+            for side, host in (("left", pair.staging), ("right", pair.production))
+        )
+        for path, row in found.items()
+        if path != "packages.htop"
+    }
+    assert both.pop("postgresql.settings.primary_conninfo")[0] == ""
+    assert both == {
+        "requires_receipt_from": (None, "staging"),
+        "apps.rec_io.variables.REC_ACCOUNT_MODE": ("demo", "prod"),
+        "postgresql.settings.work_mem": ("4MB", "7MB"),
+    }
+    assert found["packages.htop"]["right"][pair.production.name]["value"] == "99-planted"
+    for path in found:
+        assert f"  {path}\n" in said
+    for secret in (*secrets, "planted-in-conninfo"):
+        assert secret not in said + told
+    assert as_it_was(pair.production) == before
+
+
 def test_a_colleague_takes_the_receipts_from_the_hosts(pair: Pair) -> None:
     """Lost here, all of them come back as they were signed; what is there already is left alone."""
     mine = pair.receipt()

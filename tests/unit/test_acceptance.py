@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from declared import PROJECT, InventoryError, read
 from settings.errors import SettingsError
 from settings.postgresql import SettingValue
-from tests.acceptance.inventory import PROJECT, InventoryError, read
 from tests.acceptance.values import same
 from tests.acceptance.view import listener
 

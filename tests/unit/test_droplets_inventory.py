@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from pyinfra.api.exceptions import PyinfraError
 
+import declared
 import host_lists
 from droplets.api import Api, Patience
 from droplets.errors import DropletsError, RefusedError
-from tests.acceptance import inventory as acceptance
 from tests.lab import warm
 from tests.unit.cloud import TOKEN, Cloud, Fault, running
 
@@ -345,7 +345,7 @@ def test_the_acceptance_suite_reads_it_too(cloud: Cloud, monkeypatch: pytest.Mon
     cloud.add("old-1", "hostwright-do", status="off")
     for key, value in environ(cloud).items():
         monkeypatch.setenv(key, value)
-    (host,) = acceptance.read(str(PROJECT / "inventories" / "do.py"))
+    (host,) = declared.read(str(PROJECT / "inventories" / "do.py"))
     assert host.address == "203.0.113.1"
     assert [app.key for app in host.settings.all_apps()] == ["portfolio_manager"]
 

@@ -17,7 +17,7 @@ from promotion.sides import Side, beside
 from promotion.stages import StageError, Stages, _telling
 from receipts import keys, proof, store
 from receipts.receipt import Receipt, make
-from settings import Settings
+from settings import files
 from settings.digest import digest, flat, own_paths
 
 WANTED = proof.Wanted({"shop": "d" * 64}, "1a2b3c", "s" * 64)
@@ -184,27 +184,69 @@ def test_a_playbooks_identity(tmp_path: Path) -> None:
 
 
 def test_what_an_environment_declares_for_itself_does_not_count(tmp_path: Path) -> None:
-    for name in ("staging", "do", "lab"):
-        (tmp_path / "inventories").mkdir(exist_ok=True)
-        (tmp_path / "group_data").mkdir(exist_ok=True)
-        (tmp_path / "inventories" / f"{name}.py").write_text("")
+    project(tmp_path)
+    paths = own_paths(tmp_path, "staging")
+    assert paths == (
+        "environment",
+        "postgresql.port",
+        "postgresql.recovery.full",
+        "requires_receipt_from",
+        "swap.size",
+    )
+    proven = of(tmp_path, "staging")
+    assert proven == of(tmp_path, "do")
+    # What it was changed to below does not count either: here a table in the place of None.
+    assert proven == of(
+        tmp_path, "do", overrides={"postgresql": {"port": 5433, "recovery": {"full": "02:00"}}}
+    )
+    assert flat({"a": {"b": 1, "c": {}}, "d": [1]}) == {"a.b": 1, "a.c": {}, "d": [1]}
+
+
+def test_what_is_shared_counts(tmp_path: Path) -> None:
+    """A host's own data, and below what an environment overrides or replaces what stands there without it."""
+    project(tmp_path)
+    proven = of(tmp_path, "staging")
+    assert proven != of(tmp_path, "do", upgrade=False)
+    assert proven != of(tmp_path, "do", swap={"size": "9G"})
+    assert proven != of(tmp_path, "do", groups=("hosts", "web", "do"), packages=["tree"])
+    assert proven != of(tmp_path, "do", overrides={"postgresql": {"port": 5999}})
+    # Connection, droplet and what is said of one run are none.
+    assert proven == of(tmp_path, "do", ssh_hostname="203.0.113.1", _sudo=True, yes=True, droplet={"id": 1})
+    # A value that the environment replaces whole: the one of all.py, or of the host's group, counts.
     data = tmp_path / "group_data"
+    (data / "lab.py").write_text("environment = 'lab'\nupgrade = False\npackages = ['tree']\n")
+    mine: dict[str, Any] = {"upgrade": False, "packages": ["tree"]}
+    assert proven == of(tmp_path, "lab", **mine)
+    assert proven != of(tmp_path, "lab", **{**mine, "packages": ["vim"]})
+    (data / "web.py").write_text("packages = ['htop']\n")
+    files.declared.cache_clear()
+    in_group = of(tmp_path, "lab", groups=("hosts", "web", "lab"), **mine)
+    assert in_group == of(tmp_path, "do", groups=("hosts", "web", "do"), packages=["htop"])
+    assert in_group != proven
+
+
+def project(directory: Path) -> None:
+    """Make a project of three environments."""
+    files.declared.cache_clear()
+    own_paths.cache_clear()
+    for kind in ("inventories", "group_data"):
+        (directory / kind).mkdir()
+    for name in ("staging", "do", "lab"):
+        (directory / "inventories" / f"{name}.py").write_text("")
+    data = directory / "group_data"
+    (data / "all.py").write_text("upgrade = True\nswap = {'size': '2G'}\npostgresql = {'recovery': None}\n")
     (data / "staging.py").write_text("environment = 'staging'\noverrides = {'swap': {'size': '1G'}}\n")
     (data / "do.py").write_text(
-        "environment = 'do'\nrequires_receipt_from = 'staging'\noverrides = {'postgresql': {'port': 5433}}\n"
+        "environment = 'do'\nrequires_receipt_from = 'staging'\n"
+        "overrides = {'postgresql': {'port': 5433, 'recovery': {'full': '02:00'}}}\n"
     )
     (data / "lab.py").write_text("environment = 'lab'\nupgrade = False\n")
-    paths = own_paths(tmp_path, "staging")
-    assert paths == ("environment", "postgresql.port", "requires_receipt_from", "swap.size")
 
-    def of(**values: Any) -> str:
-        return digest(Settings.model_validate(values), paths)
 
-    proven = of(environment="staging", swap={"size": "1G"})
-    assert proven == of(environment="do", requires_receipt_from="staging", postgresql={"port": 5433})
-    assert proven != of(environment="do", upgrade=False)
-    assert proven != of(environment="do", postgresql={"port": 5433, "memory": None})
-    assert flat({"a": {"b": 1, "c": {}}, "d": [1]}) == {"a.b": 1, "a.c": {}, "d": [1]}
+def of(directory: Path, environment: str, groups: tuple[str, ...] = (), **own: Any) -> str:
+    """Return the digest of a host with data of its own, as pyinfra merges it."""
+    merged = {**files.declared(directory, "all"), **files.declared(directory, environment), **own}
+    return digest(merged, project=directory, environment=environment, groups=groups or ("hosts", environment))
 
 
 def test_a_stage_that_fails_says_why_on_one_screen(tmp_path: Path) -> None:

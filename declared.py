@@ -9,19 +9,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pyinfra.api.exceptions import PyinfraError
+
 import settings
 from settings import Settings
 from settings.app import App
 from settings.groups import apps_declared
 from settings.service import ServiceSettings
 
-PROJECT = Path(__file__).resolve().parent.parent.parent
+PROJECT = Path(__file__).resolve().parent
 PYINFRA = Path(sys.executable).with_name("pyinfra")
 # Reading an inventory asks no host; a lab or cloud inventory may start a program.
 TIMEOUT_SECONDS = 60
+# Groups that each host of an inventory is in, beside the one that is named after the inventory.
+OF_ALL = ("all", "hosts")
 
 
-class InventoryError(Exception):
+class InventoryError(PyinfraError):
     """What is wrong with the inventory, and what to do."""
 
 
@@ -82,11 +86,13 @@ class DeclaredHost:
     + name: what it is called in output
     + data: as pyinfra merged it
     + settings: what is declared for it
+    + groups: that pyinfra has it in, in their order
     """
 
     name: str
     data: dict[str, Any] = field(repr=False)
     settings: Settings = field(repr=False)
+    groups: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:
@@ -102,6 +108,12 @@ class DeclaredHost:
     def sudo(self) -> bool:
         """Whether its login is not root and uses sudo."""
         return bool(self.data.get("_sudo"))
+
+    @property
+    def role(self) -> str:
+        """What it is among its inventory's hosts: its own groups, such as "portfolio"; "" without any."""
+        others = (one for one in self.groups if one not in (self.settings.environment, *OF_ALL))
+        return "+".join(dict.fromkeys(others))
 
     def services(self, app: App) -> list[Service]:
         """Return the services of one of its apps."""
@@ -134,15 +146,15 @@ def read(inventory: str, limit: str | None = None) -> list[DeclaredHost]:
         raise InventoryError(f"pyinfra cannot read {inventory}:\n" + "\n".join(said or ["(no reason given)"]))
     listed = json.loads(done.stdout)
     if not listed:
-        raise InventoryError(f"inventory {inventory} has no hosts: nothing can be proven")
+        raise InventoryError(f"inventory {inventory} has no hosts; name one there")
     chosen = [one for one in listed if limit in (None, one["name"])]
     if not chosen:
         names = ", ".join(one["name"] for one in listed)
         raise InventoryError(f"--limit {limit}: {inventory} has no host of that name; it has: {names}")
-    return [_host(one["name"], one["data"], inventory) for one in chosen]
+    return [_host(one["name"], one["data"], one["groups"], inventory) for one in chosen]
 
 
-def _host(label: str, data: dict[str, Any], inventory: str) -> DeclaredHost:
+def _host(label: str, data: dict[str, Any], groups: list[str], inventory: str) -> DeclaredHost:
     loaded = settings.load(data, f"{inventory}, host {label}", elsewhere=apps_declared(PROJECT))
     expected = Path(inventory).stem
     if loaded.environment != expected:
@@ -150,4 +162,4 @@ def _host(label: str, data: dict[str, Any], inventory: str) -> DeclaredHost:
             f"environment is {loaded.environment!r} but the inventory is {inventory}; "
             f"set environment = {expected!r} in group_data/{expected}.py"
         )
-    return DeclaredHost(label, data, loaded)
+    return DeclaredHost(label, data, loaded, tuple(groups))
