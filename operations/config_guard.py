@@ -36,7 +36,7 @@ class Watch:
     + files: paths that may have `*`, within a directory
     + shown: files without a secret: their accepted text is kept, and what differs is told line by line;
       of all others only which keys differ
-    + kept: files that no run writes again, default none
+    + kept: files, or directories of files, that no run writes again, default none
     """
 
     app: str

@@ -47,18 +47,18 @@ def declared(app: App) -> config_guard.Watch:
     """Return what of an app is watched, as the operation takes it."""
     units = [*app.units, *([pgbouncer.unit_of(app.key)] if app.pool is not None else [])]
     files = [place for unit in units for place in unit_files(unit)]
-    kept = [f"{app.config_root}/{path}" for path in app.config_files]
+    made_once = [f"{app.config_root}/{path}" for path in app.config_files]
     return config_guard.Watch(
         app=app.key,
         trees=[app.config_root, *app.watched_paths],
         files=files,
         shown=[
-            *kept,
+            *made_once,
             *([app.supervisor_config] if app.supervised else []),
             *([f"{app.config_root}/pgbouncer.ini"] if app.pool is not None else []),
             *(place for place in files if "*" not in place),
         ],
-        kept=kept,
+        kept=[*made_once, app.secrets_root, *app.watched_paths],
     )
 
 
@@ -108,9 +108,9 @@ def lines(found: dict[str, Any], *, everything: bool = False) -> list[str]:
         return ["not watched: config_guard is False"]
     if not found.get("installed"):
         return ["not watched yet; run deploy.py"]
-    said = (
-        [] if found["runs"] else ["THE GUARD DOES NOT RUN: journalctl -u hostwright-config-guard; deploy.py"]
-    )
+    said = []
+    if not found["runs"]:
+        said.append("THE GUARD DOES NOT RUN; see journalctl -u hostwright-config-guard, then run deploy.py")
     if found["problem"]:
         said.append(f"who changes a file cannot be told on this host: {found['problem']}")
     if found["accepted"] is None:
@@ -147,4 +147,7 @@ def differing(path: str, about: dict[str, Any], *, told: bool) -> list[str]:
     said += [] if told else [f"    {line}" for line in about["difference"]]
     if about["put_back"]:
         return [*said, "  deploy.py puts it back; where it was meant, declare it in group_data/ first"]
-    return [*said, "  made once: put it back by hand, or run deploy.py, which accepts it as it is"]
+    return [
+        *said,
+        "  no run writes it again: put it back by hand, or run deploy.py, which accepts it as it is",
+    ]

@@ -21,6 +21,7 @@ from config_guard_common import (
     Watched,
     by_whom,
     changed,
+    covered,
     difference,
     read_json,
     records,
@@ -91,6 +92,7 @@ def state(watched):
 
 def changes(watched):
     """Return all that people are told: whether it runs, what differs, and every change of others."""
+    settle(watched)
     manifest = read_json(watched.places["manifest"])
     ready = read_json(watched.places["run"] + "/ready") or {}
     found = {
@@ -107,7 +109,8 @@ def changes(watched):
         found["changes"] = unaccepted(manifest, everything)
     found["all"] = everything[-200:]
     for path, about in found["differs"].items():
-        about["put_back"] = path not in watched.kept()
+        about["app"] = watched.app_of(path)
+        about["put_back"] = manifest["files"].get(path) is not None and not covered(path, watched.kept())
     return found
 
 
@@ -180,6 +183,10 @@ def accept(watched):
         print(f"NOT accepted: {path}: changed {by_whom(record)}, and not by this run; see config_changes.py")
         if path in manifest["files"]:
             new["files"][path] = manifest["files"][path]
+    for record in [] if manifest is None else unaccepted(manifest, records(places)):
+        path = record["path"]
+        if path not in others and manifest["files"].get(path) != new["files"].get(path):
+            print(f"accepted as it is now: {path}: changed {by_whom(record)}")
     write_file(places["manifest"], json.dumps(new, sort_keys=True))
 
 

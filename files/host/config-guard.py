@@ -49,7 +49,8 @@ DID = {
 }  # fmt: skip
 WINDOW, LONGEST = 0.5, 600.0  # seconds from the first event until it is written down, and of one that repeats
 EVERY = 60.0  # seconds between two looks at what no event may have told
-ROOM = 0.02  # between two reads: what happens meanwhile is merged by the kernel
+# Where there are more events than that in a second, what happens meanwhile is left to the kernel to merge.
+MANY, ROOM = 500, 0.2
 
 
 class Guard:
@@ -150,16 +151,18 @@ class Guard:
 
     def take(self, events):
         """Note who did what, before anything else: a process may end at any moment."""
-        run = run_at_work(self.places) if events else None
         people = {pid: identify(pid) for pid in dict.fromkeys(pid for _, _, pid in events)}
-        now, structure = time.time(), None
+        run = run_at_work(self.places) if events else None
+        now, structure, mover = time.time(), False, None
         for mask, path, pid in events:
             who = people[pid]
             if who.get("name") is None:
                 # Seen earlier in this window, it is known all the same.
                 who = next((one["who"] for key, one in self.pending.items() if key[1] == pid), who)
             if path is None or mask & (ONDIR | DELETE_SELF | MOVE_SELF):
-                structure = who
+                structure = True
+                # What is in a directory that was renamed went with it; in a new one, others may have put it.
+                mover = who if mask & (MOVED_FROM | MOVED_TO) else mover
             if path is None or self.watched.app_of(path) is None:
                 continue
             about = self.pending.setdefault(
@@ -169,10 +172,10 @@ class Guard:
             about["mask"] |= mask
             about["last"] = now
             about["run"] = about["run"] if is_of_run(who, run) else None
-        if structure is not None:
+        if structure:
             self.mark()
             self.flush(everything=True)
-            self.look(structure, did=["renamed, made or removed with its directory"])
+            self.look(mover, did=["renamed with its directory"] if mover is not None else [])
 
     def due(self, key, about):
         """Return when a change is written down: soon, and ever later where it happens again and again."""
@@ -267,7 +270,8 @@ class Guard:
         self.alive()
         about = {"pid": os.getpid(), "started": started(os.getpid()), "problem": self.problem}
         write_file(self.places["run"] + "/ready", json.dumps(about))
-        looked = time.monotonic()
+        looked = second = time.monotonic()
+        lately = 0
         while True:
             wait = max(0.0, looked + EVERY - time.monotonic())
             if self.pending:
@@ -275,8 +279,12 @@ class Guard:
                 wait = min(wait, max(0.0, first - time.time()))
             woken = [descriptor for descriptor, _ in poll.poll(wait * 1000 + 1)]
             if self.marks is not None and (self.marks.descriptor in woken or reader in woken):
-                self.take(self.marks.read())
-                time.sleep(ROOM if reader not in woken else 0)
+                events = self.marks.read()
+                self.take(events)
+                lately = lately + len(events) if time.monotonic() < second + 1 else len(events)
+                second = second if lately > len(events) else time.monotonic()
+                if lately > MANY:
+                    time.sleep(ROOM)
             asked = set(os.read(reader, 64)) if reader in woken else set()
             self.flush(everything=bool(asked))
             if asked or time.monotonic() > looked + EVERY:

@@ -27,7 +27,7 @@ PLACES = {
     "trial": "/var/lib/hostwright/trial",
 }
 TEXT = 64 << 10  # a larger file is kept by its digest alone
-KEPT = 1 << 20  # of records, twice: the file and the one before it
+KEPT = 256 << 10  # of records, twice: the file and the one before it
 LINES, WIDTH = 20, 200
 MOST = 2000  # paths of one app; more of them are data, and no configuration
 
@@ -44,12 +44,13 @@ def read_json(path):
 def write_file(path, text):
     """Replace a file, root's alone, in one step."""
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    handle = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    aside = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.hostwright-new")
+    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    os.rename(path + ".new", path)
+    os.rename(aside, path)
 
 
 class Watched:
@@ -221,14 +222,12 @@ def difference(before, after):
 
 
 def records(places):
-    """Return all records, oldest first; half a line, of a power cut, is none."""
-    found = []
+    """Give all records, oldest first; half a line, of a power cut, is none."""
     for path in (places["records"] + ".1", places["records"]):
         with contextlib.suppress(FileNotFoundError), open(path, encoding="utf-8") as file:
             for line in file:
                 with contextlib.suppress(ValueError):
-                    found.append(json.loads(line))
-    return found
+                    yield json.loads(line)
 
 
 def add_record(places, record):

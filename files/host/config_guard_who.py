@@ -30,12 +30,12 @@ def identify(pid):
     stat = stat_of(pid)
     if stat is None:
         return {"pid": pid, "name": None}
-    groups, status = read(f"/proc/{pid}/cgroup"), read(f"/proc/{pid}/status")
     try:
         exe = os.readlink(f"/proc/{pid}/exe")
     except OSError:
-        exe = None
+        exe = None  # it has ended, and nobody has taken note of that yet
     environment = read(f"/proc/{pid}/environ").split(b"\0")
+    groups, status = read(f"/proc/{pid}/cgroup"), read(f"/proc/{pid}/status")
     login = read(f"/proc/{pid}/loginuid").decode() or str(NOBODY)
     uid = next((int(line.split()[2]) for line in status.splitlines() if line.startswith(b"Uid:")), None)
     return {
