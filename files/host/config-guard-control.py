@@ -183,8 +183,10 @@ def accept(watched):
         print(f"NOT accepted: {path}: changed {by_whom(record)}, and not by this run; see config_changes.py")
         if path in manifest["files"]:
             new["files"][path] = manifest["files"][path]
-    for record in [] if manifest is None else unaccepted(manifest, records(places)):
-        path = record["path"]
+    by_path = {
+        one["path"]: one for one in ([] if manifest is None else unaccepted(manifest, records(places)))
+    }
+    for path, record in by_path.items():
         if path not in others and manifest["files"].get(path) != new["files"].get(path):
             print(f"accepted as it is now: {path}: changed {by_whom(record)}")
     write_file(places["manifest"], json.dumps(new, sort_keys=True))

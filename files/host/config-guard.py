@@ -49,6 +49,7 @@ DID = {
 }  # fmt: skip
 WINDOW, LONGEST = 0.5, 600.0  # seconds from the first event until it is written down, and of one that repeats
 EVERY = 60.0  # seconds between two looks at what no event may have told
+SAME = 0.05  # for which a process is taken for the program that it was
 # Where there are more events than that in a second, what happens meanwhile is left to the kernel to merge.
 MANY, ROOM = 500, 0.2
 
@@ -61,7 +62,7 @@ class Guard:
         self.places = self.watched.places
         os.makedirs(self.places["run"], mode=0o700, exist_ok=True)
         self.marks, self.problem = None, None
-        self.pending, self.recent = {}, {}
+        self.pending, self.recent, self.people = {}, {}, {}
         self.seen, self.times, self.stamp = {}, {}, None
         self.down_since = self.last_alive()
 
@@ -91,7 +92,8 @@ class Guard:
         if stamp != self.stamp:
             manifest = read_json(self.places["manifest"])
             self.seen, self.stamp = known(manifest, records(self.places)), stamp
-            self.key, self.accepted = manifest["key"], manifest["patterns"]
+            self.key, self.accepted = manifest["key"], manifest["accepted"]
+            self.patterns = manifest["patterns"]
         return True
 
     def stat(self, path):
@@ -128,7 +130,7 @@ class Guard:
         if not self.load():
             return
         run = run_at_work(self.places)
-        waiting = {path for path, *_ in self.pending}
+        waiting = {key[0] for key in self.pending}
         for path in sorted(self.watched.paths() | self.seen.keys()):
             stat = self.stat(path)
             if path in waiting or (stat == self.times.get(path) and stat is not None and path in self.seen):
@@ -137,11 +139,15 @@ class Guard:
             now, before = entry(path, self.key, self.watched.shown(path)), self.seen.get(path)
             if not changed(before, brief(now)):
                 continue
-            if before is None and not covered(path, *self.split(self.accepted)):
+            if before is None and not covered(path, *self.split(self.patterns)):
                 self.seen[path] = brief(now)  # watched only since this run
                 continue
             of_run = run is not None and (who is None or is_of_run(who, run))
-            self.record(path, who, did, time.time(), time.time(), now, run[0] if of_run else None, between)
+            at = time.time()
+            # When its inode was changed last: not before it was as it is known.
+            if who is None and stat is not None and self.down_since < stat[3] / 1e9 < at:
+                at = stat[3] / 1e9
+            self.record(path, who, did, at, at, now, run[0] if of_run else None, between)
 
     def split(self, patterns):
         # Trees and files are one list there: a file is a tree of itself, a pattern has something to match.
@@ -149,74 +155,73 @@ class Guard:
 
     # --- what happens
 
+    def who(self, pid):
+        """Return what is known of a process, looking again where that was not just now."""
+        at, who = self.people.get(pid, (0.0, None))
+        if time.monotonic() - at < SAME:
+            return who
+        now = identify(pid)
+        # One that has ended since was seen earlier, perhaps.
+        if now.get("name") is None and who is not None:
+            return who
+        self.people[pid] = time.monotonic(), now
+        return now
+
     def take(self, events):
-        """Note who did what, before anything else: a process may end at any moment."""
-        people = {pid: identify(pid) for pid in dict.fromkeys(pid for _, _, pid in events)}
+        """Note who did what."""
         run = run_at_work(self.places) if events else None
         now, structure, mover = time.time(), False, None
-        for mask, path, pid in events:
-            who = people[pid]
-            if who.get("name") is None:
-                # Seen earlier in this window, it is known all the same.
-                who = next((one["who"] for key, one in self.pending.items() if key[1] == pid), who)
+        for mask, path, who in events:
             if path is None or mask & (ONDIR | DELETE_SELF | MOVE_SELF):
                 structure = True
                 # What is in a directory that was renamed went with it; in a new one, others may have put it.
                 mover = who if mask & (MOVED_FROM | MOVED_TO) else mover
             if path is None or self.watched.app_of(path) is None:
                 continue
-            about = self.pending.setdefault(
-                (path, pid, who.get("started")),
-                {"who": who, "mask": 0, "first": now, "run": run[0] if is_of_run(who, run) else None},
-            )
-            about["mask"] |= mask
-            about["last"] = now
-            about["run"] = about["run"] if is_of_run(who, run) else None
+            key = path, who.get("name"), who.get("unit"), run[0] if is_of_run(who, run) else None
+            about = self.pending.setdefault(key, {"mask": 0, "first": now})
+            about.update(who=who, last=now, mask=about["mask"] | mask)
         if structure:
             self.mark()
             self.flush(everything=True)
             self.look(mover, did=["renamed with its directory"] if mover is not None else [])
 
-    def due(self, key, about):
+    def due(self, key):
         """Return when a change is written down: soon, and ever later where it happens again and again."""
-        at, pause = self.recent.get(self.kind(key, about), (0.0, WINDOW))
-        return max(about["first"] + WINDOW, at + pause if at else 0.0)
-
-    @staticmethod
-    def kind(key, about):
-        return key[0], about["who"].get("name"), about["who"].get("unit"), about["run"]
+        return max(self.pending[key]["first"] + WINDOW, sum(self.recent.get(key, (0.0, 0.0))))
 
     def flush(self, everything=False):
         """Write down what is due."""
         now = time.time()
-        ready = [key for key, about in self.pending.items() if everything or self.due(key, about) <= now]
-        if not ready:
-            return
-        if not self.load():
+        ready = [key for key in self.pending if everything or self.due(key) <= now]
+        if ready and not self.load():
             self.pending.clear()  # nothing was accepted yet
             return
-        for number, key in enumerate(sorted(ready, key=lambda one: self.pending[one]["last"])):
-            about = self.pending.pop(key)
-            path, last_of_path = key[0], not any(other[0] == key[0] for other in ready[number + 1 :])
-            entry_now, before = entry(path, self.key, self.watched.shown(path)), self.seen.get(path)
-            stat, stat_before = self.stat(path), self.times.get(path)
-            self.times[path] = stat
-            if before is None and entry_now is None:
-                continue  # it came and went: how editors and programs replace a file
-            differs = bool(changed(before, brief(entry_now)))
-            mask = about["mask"]
-            same_time = stat is not None and stat_before is not None and stat[2] == stat_before[2]
-            idle = not mask & ~(CLOSE_WRITE | ATTRIB | ONDIR) and (not mask & ATTRIB or same_time)
-            if idle and not differs and last_of_path:
-                continue  # opened for writing and not written; or an attribute that is none of ours
-            did = [word for bit, word in DID.items() if mask & bit]
-            kind = self.kind(key, about)
-            at, pause = self.recent.get(kind, (0.0, WINDOW))
-            again = bool(at) and now - at < 2 * LONGEST
-            self.recent[kind] = (now, min(LONGEST, pause * 4) if again else WINDOW)
-            if about["run"] is None or differs:
-                self.record(path, about["who"], did, about["first"], about["last"], entry_now, about["run"])
+        ready.sort(key=lambda key: self.pending[key]["last"])
+        for number, key in enumerate(ready):
+            self.settle(key, self.pending.pop(key), any(key[0] == other[0] for other in ready[number + 1 :]))
+        if not self.pending:
+            self.people.clear()
         self.recent = {key: one for key, one in self.recent.items() if now - one[0] < 2 * LONGEST}
+
+    def settle(self, key, about, more):
+        """Write down what one process, or several of one name, did to a path; `more` of others is to come."""
+        path, _, _, run = key
+        now, before = entry(path, self.key, self.watched.shown(path)), self.seen.get(path)
+        stat, stat_before = self.stat(path), self.times.get(path)
+        if before is None and now is None:
+            return  # it came and went: how editors and programs replace a file
+        differs, mask = changed(before, brief(now)) != [], about["mask"]
+        same_time = stat is not None and stat_before is not None and stat[2] == stat_before[2]
+        idle = not mask & ~(CLOSE_WRITE | ATTRIB | ONDIR) and (not mask & ATTRIB or same_time)
+        if not more:
+            self.times[path] = stat
+            if idle and not differs:
+                return  # opened for writing and not written; or an attribute that is none of ours
+        at, pause = self.recent.get(key, (0.0, 0.0))
+        self.recent[key] = (time.time(), min(LONGEST, max(WINDOW, pause * 4)) if at else 0.0)
+        did = [word for bit, word in DID.items() if mask & bit]
+        self.record(path, about["who"], did, about["first"], about["last"], now, run)
 
     def record(self, path, who, did, first, last, now, run, between=None):
         """Write one change down, and say it to the journal."""
@@ -253,6 +258,8 @@ class Guard:
         # Before the next program runs: who made a change is known for as long as that lives.
         with contextlib.suppress(OSError):
             os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+        if self.load():
+            self.down_since = max(self.down_since, self.accepted)
         self.look(between=[self.down_since, time.time()])
         for path in self.seen:
             self.times[path] = self.stat(path)
@@ -275,11 +282,11 @@ class Guard:
         while True:
             wait = max(0.0, looked + EVERY - time.monotonic())
             if self.pending:
-                first = min(self.due(key, about) for key, about in self.pending.items())
+                first = min(self.due(key) for key in self.pending)
                 wait = min(wait, max(0.0, first - time.time()))
             woken = [descriptor for descriptor, _ in poll.poll(wait * 1000 + 1)]
             if self.marks is not None and (self.marks.descriptor in woken or reader in woken):
-                events = self.marks.read()
+                events = self.marks.read(self.who)
                 self.take(events)
                 lately = lately + len(events) if time.monotonic() < second + 1 else len(events)
                 second = second if lately > len(events) else time.monotonic()

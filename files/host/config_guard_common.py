@@ -292,13 +292,17 @@ def by_whom(record):
     """Return in words who made a recorded change, and when."""
     who, at = record["who"], when(record["at"])
     if record.get("between"):
-        since, until = (when(one) if one else "an unknown time" for one in record["between"])
-        return f"between {since} and {until} UTC, while the guard was not running"
+        since, until = map(when, record["between"])
+        at = f"{at} UTC, " if record["now"] is not None else ""
+        return f"{at}while the guard was not running, between {since} and {until} UTC"
     if who is None:
         return f"{at} UTC by a process that was not seen"
+    if who["pid"] == 0:
+        return f"{at} UTC by a process that cannot be seen from this host"
     if who.get("name") is None:
         return f"{at} UTC by process {who['pid']}, which had ended before it could be looked at"
-    words = [f"{who['name']} (PID {who['pid']}, {who['exe'] or 'program unknown'}), user {who['user']}"]
+    words = [f"{who['name']} (PID {who['pid']}, {who['exe'] or 'program unknown'})"]
+    words += [f"user {who['user']}"] if who["user"] else []
     words += [f"login of {who['login']}"] if who.get("login") not in (None, who["user"]) else []
     words += [f"service {who['service']}"] if who.get("service") else []
     words += [f"unit {who['unit']}"] if who["unit"] else []

@@ -61,8 +61,12 @@ class Marks:
         # What is not watched any more still tells of itself, and is not known: nobody hears it.
         self.paths = paths
 
-    def read(self):
-        """Return (events, path, pid) of all that happened; the path is None where events were lost."""
+    def read(self, identify):
+        """
+        Return (events, path, who) of all that happened; the path is None where events were lost.
+
+        + identify: what is known of a process, asked at once: it may end at any moment
+        """
         found = []
         while True:
             try:
@@ -72,11 +76,12 @@ class Marks:
             at = 0
             while at < len(data):
                 length, _, _, header, events, _, pid = EVENT.unpack_from(data, at)
+                who = identify(pid)
                 if events & OVERFLOW:
-                    found.append((events, None, pid))
+                    found.append((events, None, who))
                 path = self.place(data[at + header : at + length])
                 if path is not None:
-                    found.append((events, path, pid))
+                    found.append((events, path, who))
                 at += length
 
     def place(self, data):

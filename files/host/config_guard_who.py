@@ -10,10 +10,15 @@ NOBODY = 2**32 - 1
 
 def read(path):
     try:
-        with open(path, "rb") as file:
-            return file.read(1 << 17)
+        handle = os.open(path, os.O_RDONLY)
     except OSError:
         return b""
+    try:
+        return os.read(handle, 1 << 17)
+    except OSError:
+        return b""
+    finally:
+        os.close(handle)
 
 
 def stat_of(pid):
@@ -54,9 +59,11 @@ def identify(pid):
 
 
 def user(uid):
+    if uid is None:
+        return None
     try:
         return pwd.getpwuid(uid).pw_name
-    except (KeyError, TypeError):
+    except KeyError:
         return str(uid)
 
 
@@ -92,15 +99,17 @@ def is_of_run(who, run):
     """
     Return whether a process is one of the run's that is at work: root's, and in its login or with its name.
 
-    One that had ended already counts for the run's, since nothing else is known; so does systemd itself,
-    which makes the links of units.
+    One that had ended before all of it could be read counts for the run's, since nothing else is known; so
+    does systemd itself, which makes the links of units.
     """
     if run is None:
         return False
-    if who.get("name") is None or who["pid"] == 1:
+    if who.get("name") is None or who["uid"] is None or who["pid"] == 1:
         return True
     if who["uid"] != 0:
         return False
+    if who["exe"] is None:
+        return True
     of_login = run[1] > 1 and any(pid == run[1] for pid, _ in who["parents"])
     return of_login or who["tag"] == run[0] or who["unit"] == "hostwright-undo.service"
 
