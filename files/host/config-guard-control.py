@@ -187,7 +187,8 @@ def accept(watched):
         one["path"]: one for one in ([] if manifest is None else unaccepted(manifest, records(places)))
     }
     for path, record in by_path.items():
-        if path not in others and manifest["files"].get(path) != new["files"].get(path):
+        mine = "run" in last.get(path, {})
+        if path not in others and not mine and manifest["files"].get(path) != new["files"].get(path):
             print(f"accepted as it is now: {path}: changed {by_whom(record)}")
     write_file(places["manifest"], json.dumps(new, sort_keys=True))
 

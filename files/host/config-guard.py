@@ -110,8 +110,13 @@ class Guard:
         if self.marks is None:
             return
         wanted = {}
-        trees = [tree for app in self.watched.apps.values() for tree in app["trees"]]
-        above = [os.path.dirname(one) for app in self.watched.apps.values() for one in app["files"]]
+        apps = self.watched.apps.values()
+        trees = [tree for app in apps for tree in app["trees"]]
+        # What is declared as a tree may be a file.
+        files = [one for app in apps for one in app["files"]] + [
+            one for one in trees if not os.path.isdir(one)
+        ]
+        above = [os.path.dirname(one) for one in files]
         for tree in trees:
             for directory, _, _ in os.walk(tree):
                 wanted[directory] = ALL

@@ -45,7 +45,10 @@ class Host:
             "manifest": root / "manifest.json", "stopped": root / "stopped", "records": self.records,
             "run": self.run, "lock": self.lock, "trial": root / "trial",
         }  # fmt: skip
-        app = {"trees": [str(self.etc)], "files": [str(root / "units/shop*.service")]}
+        self.beside = root / "beside/one.conf"  # in a directory of which nothing else is watched
+        self.beside.parent.mkdir()
+        self.beside.write_text("x=1\n")
+        app = {"trees": [str(self.etc), str(self.beside)], "files": [str(root / "units/shop*.service")]}
         app |= {"shown": [str(self.local)], "kept": [str(self.local)]}
         (root / "units").mkdir()
         declared = {"apps": {"shop": app}, "places": {key: str(path) for key, path in places.items()}}
@@ -158,6 +161,7 @@ def test_of_a_secret_only_the_keys_are_told(host: Host) -> None:
         ("mv {1}/env {1}/env.old", "env", "renamed away", ["not there any more"]),
         ("rm {1}/env && ln -s /etc/hostname {1}/env", "env", "created, deleted", ["a file → a link"]),
         ("echo > {1}/../units/shop-web.service", "../units/shop-web.service", "written", ["new"]),
+        ("echo x=2 > {1}/../beside/one.conf", "../beside/one.conf", "written", ["content"]),
         ("printf '{{\"a\": 1}}\\n' > {0}", "config.local.json", "written", []),
     ],
 )
@@ -177,7 +181,7 @@ def test_each_kind_of_change(host: Host, command: str, path: str, did: str, chan
         "true <>{0}",
         "touch {1}/.swap && rm {1}/.swap",
         "echo > {1}/../units/other.service",
-        "touch {1}/../beside",
+        "touch {1}/../beside/two.conf",
     ],
 )
 def test_what_changes_nothing_is_not_recorded(host: Host, command: str) -> None:
