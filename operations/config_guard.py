@@ -11,7 +11,7 @@ from pyinfra import host
 from pyinfra.api import OperationError, StringCommand, operation
 
 from facts.config_guard import Guard, GuardFields
-from facts.script import HOST_PROGRAMS, script, text
+from facts.script import script, text
 from operations.differences import differs
 from operations.systemd_text import name, path
 from operations.told import told
@@ -60,11 +60,10 @@ def files(watches: Sequence[Watch]) -> dict[str, tuple[str, str]]:
             path(place.replace("*", "x"), f"config_guard: of {one.app}")
         lists = {"trees": one.trees, "files": one.files, "shown": one.shown, "kept": one.kept}
         apps[name(one.app, "app")] = {key: sorted(value) for key, value in lists.items()}
-    unit = (HOST_PROGRAMS.parent / "units" / UNIT).read_text(encoding="utf-8")
     return {
         DECLARATION: (json.dumps({"apps": apps}, indent=1, sort_keys=True) + "\n", "0600"),
         PROGRAM: (text("config-guard.py"), "0755"),
-        UNIT_FILE: (unit, "0644"),
+        UNIT_FILE: (text(f"../units/{UNIT}"), "0644"),
     }
 
 
