@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from pyinfra.api import OperationError
@@ -67,7 +68,7 @@ def test_a_path_that_is_none_is_refused() -> None:
 
 
 def test_what_people_are_told() -> None:
-    found = {
+    found: dict[str, Any] = {
         "wanted": True, "installed": True, "runs": True, "problem": None, "accepted": 1.0, "differs": {},
         "changes": [], "all": [],
     }  # fmt: skip
