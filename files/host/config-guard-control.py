@@ -17,6 +17,7 @@ import time
 
 from config_guard_common import (
     DECLARATION,
+    PLACES,
     UNIT,
     Watched,
     by_whom,
@@ -141,8 +142,10 @@ def remove():
     for path in FILES:
         if os.path.lexists(path):
             os.unlink(path)
-    for path in ("/usr/local/lib/hostwright/config-guard", "/var/lib/hostwright/config-guard"):
+    for path in ("/usr/local/lib/hostwright/config-guard", "/var/lib/hostwright/config-guard", PLACES["run"]):
         shutil.rmtree(path, ignore_errors=True)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(PLACES["run"] + ".started")
     for path in glob.glob(f"{UNITS}/{UNIT}.d"):
         shutil.rmtree(path)
     control("daemon-reload")
