@@ -8,7 +8,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 from pyinfra import host
-from pyinfra.api import OperationError, StringCommand, operation
+from pyinfra.api import StringCommand, operation
 
 from facts.config_guard import Guard, GuardFields
 from facts.script import script, text
@@ -130,18 +130,15 @@ def accepted() -> Generator[StringCommand, None, None]:
     What anybody but this run changed while it ran is not: it is said, and stays a difference.
 
     Call it when every gate has passed, right before the confirmation: an undo brings back what was accepted
-    before.
-
-    Raises OperationError where the guard is not there.
+    before. Fails where the guard is not there by then.
 
     Example: `config_guard.accepted(name="Accept the configuration as it is now")`
     """
     now = host.get_fact(Guard)
-    if not now["files"]:
-        raise OperationError("config_guard: there is no guard here yet; call config_guard.watching first")
-    if not now["waiting"]:
+    if now["files"] and not now["waiting"]:
         host.noop("the configuration is as it was accepted")
         return
-    for place, why in now["waiting"].items():
+    # On a host that has no guard yet it is asked before that is made.
+    for place, why in (now["waiting"] or {MANIFEST: "nothing was accepted yet"}).items():
         differs(place, expected="as it was accepted", found=why)
     yield told(script("config-guard-control.py", "accept"))

@@ -207,8 +207,10 @@ def main(verb, declaration=DECLARATION):
         apply(json.load(sys.stdin))
     elif verb == "remove":
         remove()
-    else:
+    elif os.path.exists(declaration):
         accept(watched)
+    else:
+        sys.exit("there is no guard of configuration files here; call config_guard.watching first")
 
 
 if __name__ == "__main__":
