@@ -23,5 +23,7 @@ for app in host.loop(chosen):
     maintenance.leave(app=app)
 for app in host.loop(chosen):
     gates.check(app=app)
+# What came back may be of a time before there was a guard.
+config_guard.watch(settings=settings)
 config_guard.accept(settings=settings)
 trial.confirm()

@@ -241,7 +241,11 @@ class Guard:
             about["run"] = run
         elif between is not None:
             about["between"] = between
-        add_record(self.places, about)
+        try:
+            add_record(self.places, about)
+        except OSError as error:
+            # On a full disk the journal has it, and what differs is seen all the same.
+            print(f"{self.places['records']}: {error}", flush=True)
         if now is None:
             self.seen.pop(path, None)
         else:
@@ -307,7 +311,8 @@ class Guard:
             if signal.SIGUSR1 in asked:
                 write_file(self.places["run"] + "/ack", "")
             if asked & {signal.SIGTERM, signal.SIGINT}:
-                write_file(self.places["stopped"], "")
+                with contextlib.suppress(OSError):
+                    write_file(self.places["stopped"], "")
                 return
 
 
