@@ -12,6 +12,7 @@ from pyinfra import host
 import guard
 from tasks import (
     backups,
+    config_guard,
     database,
     gates,
     machine,
@@ -40,6 +41,9 @@ machine.swap_file(settings=settings)
 # The database server that all apps of the host share.
 database.server(settings=settings, project=guard.PROJECT)
 
+# Who changes an app's configuration from here on, other than a run.
+config_guard.watch(settings=settings)
+
 # Each app: what it may read and write, its database, its release, and its services.
 for app in host.loop(settings.all_apps()):
     places.make(app=app)
@@ -57,6 +61,7 @@ backups.schedule(settings=settings)
 # What all of it must be able to do, and the end of the trial.
 for app in host.loop(settings.all_apps()):
     gates.check(app=app)
+config_guard.accept(settings=settings)
 trial.confirm()
 backups.first(settings=settings)
 

@@ -29,8 +29,8 @@ from tasks import plan, proven, recovery
 PROJECT = Path(__file__).resolve().parent
 # Verbs that work with what is on the hosts: at night they must not ask for code or a secret.
 WITHOUT_CODE = {
-    "backup.py", "drill.py", "history.py", "init.py", "queries.py", "recover.py", "restore.py", "rollback.py",
-    "wipe.py",
+    "backup.py", "config_changes.py", "drill.py", "history.py", "init.py", "queries.py", "recover.py",
+    "restore.py", "rollback.py", "wipe.py",
 }  # fmt: skip
 # Files of group_data/ that every host, or every host of one inventory, gets without asking.
 RESERVED_GROUPS = {"all", *(path.stem for path in (PROJECT / "inventories").glob("*.py"))}

@@ -10,7 +10,7 @@ that runs the app already it takes this step, so that nobody's local configurati
 from pyinfra import host, inventory
 
 import guard
-from tasks import places, trial
+from tasks import config_guard, places, trial
 
 settings = guard.settings_of(host)
 guard.some_app("config_files", [guard.settings_of(one) for one in inventory])
@@ -18,4 +18,5 @@ guard.some_app("config_files", [guard.settings_of(one) for one in inventory])
 trial.begin(host, settings, {}, verb=guard.verb(), project=guard.PROJECT)
 for app in host.loop(settings.all_apps()):
     places.initialise(app=app)
+config_guard.accept(settings=settings)
 trial.confirm()

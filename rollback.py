@@ -11,7 +11,7 @@ returns to where it was. Data does not go back. The next deploy.py takes the hos
 from pyinfra import host
 
 import guard
-from tasks import gates, maintenance, rollback, trial
+from tasks import config_guard, gates, maintenance, rollback, trial
 
 settings = guard.settings_of(host)
 chosen = rollback.chosen(settings, host.data.get("app"))
@@ -23,4 +23,7 @@ for app in host.loop(chosen):
     maintenance.leave(app=app)
 for app in host.loop(chosen):
     gates.check(app=app)
+# What came back may be of a time before there was a guard.
+config_guard.watch(settings=settings)
+config_guard.accept(settings=settings)
 trial.confirm()

@@ -34,6 +34,10 @@ swap = {"path": "/swapfile", "size": "2G", "swappiness": 10}
 # {"port": 51820, "protocol": "udp", "source": "203.0.113.0/24", "comment": "WireGuard"}.
 firewall = {"enabled": True, "ssh_from": ["any"], "allow": []}
 
+# A service that records who changes an app's configuration, other than a run (docs/config.md); False removes
+# it.
+config_guard = True
+
 # --- The database server -----------------------------------------------------------------------------------
 
 # `memory`: "auto" computes shared_buffers, work_mem and their like from the host's RAM, a size such as "2G"
@@ -158,6 +162,8 @@ apps = {
         },
         # Files made once in /etc/rec_io, by the first deploy or by init.py, and never written again.
         "config_files": {"config.local.json": "{}\n"},
+        # What else is configuration that only a run may change, beside /etc/rec_io and the units.
+        "watched": [],
         # What all services use: a change of it restarts them all.
         "common_files": ["backend/*.py", "backend/services/__init__.py", "config.default.json"],
         # One supervised process each. The first word of `command` is a program of the virtual environment.

@@ -93,6 +93,11 @@ class App(AppSettings):
         return self.process_manager == "supervisor"
 
     @property
+    def watched_paths(self) -> list[str]:
+        """What else is configuration, absolute."""
+        return [path if path.startswith("/") else f"{self.root}/{path}" for path in self.watched]
+
+    @property
     def units(self) -> list[str]:
         """All systemd units of the app, whichever its process manager is."""
         if self.supervised:

@@ -25,6 +25,8 @@ from settings.types import (
     VariableName,
     pattern,
 )
+from settings.watched import WatchedPath
+from settings.watched import findings as watched_findings
 
 FileName = Annotated[
     str, pattern(r"[A-Za-z0-9][A-Za-z0-9._-]*", "is not a plain file name; write it like 'config.local.json'")
@@ -65,6 +67,9 @@ class AppSettings(Model):
       init.py, and never written again, name to content, default none
     + secret_files: JSON files with secrets in the app's configuration directory, 0600 and the service user's,
       name to content; written again when they differ; default none
+    + watched: what else is configuration, beside all in its configuration directory and its units: files or
+      directories, absolute or relative to the app's directory; the guard records who changes them, default
+      none
     + maintenance: how it is told to take nothing new before a release is switched, default none
     + drill: what must be as it was after a crash, for drill.py, default none
     + common_files: paths in the source, as in a service's `files`, that belong to every service which has
@@ -98,6 +103,7 @@ class AppSettings(Model):
     env_example: InnerPath | None = None
     config_files: dict[FileName, str] = {}
     secret_files: dict[FileName, SecretFileSettings] = {}
+    watched: Annotated[tuple[WatchedPath, ...], AsTuple] = ()
     maintenance: MaintenanceSettings | None = None
     drill: DrillSettings | None = None
     minimum: MinimumSettings | None = None
@@ -169,6 +175,8 @@ class AppSettings(Model):
         for label, service in self.services.items():
             if service.files == () and not self.common_files:
                 raise ValueError(f"service {label!r} has no 'files' at all; name them, or leave 'files' out")
+        if wrong := watched_findings(self.watched, (self.log_directory, *self.produces)):
+            raise ValueError(wrong[0])
         if wrong := self._gate_findings():
             raise ValueError("; ".join(wrong))
         if self.drill is not None:

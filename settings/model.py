@@ -29,6 +29,7 @@ class Settings(Model):
     + receipt_hours: how old its receipt may be, 1 to 8760, default 72
     + receipt_keys: public keys of those whose receipts count (python -m receipts key), default the own one
     + trial, ssh, swap, firewall, postgresql: see there; `swap` None leaves swap alone
+    + config_guard: record who changes the configuration of the apps, other than a run, default True
     + apps: name to app; several may share one host
     """
 
@@ -45,6 +46,7 @@ class Settings(Model):
     swap: SwapSettings | None = SwapSettings()
     firewall: FirewallSettings = FirewallSettings()
     postgresql: PostgresqlSettings = PostgresqlSettings()
+    config_guard: bool = True
     apps: dict[AppName, AppSettings] = {}
 
     @model_validator(mode="after")

@@ -15,7 +15,8 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-def _absolute(value: str) -> str:
+def absolute(value: str) -> str:
+    """Return an absolute path; raise ValueError for any other."""
     if not value.startswith("/"):
         raise ValueError(f"is relative; write the absolute path, such as '/{value.removeprefix('./')}'")
     # Paths go unquoted into units, fstab and INI files: only what none of them treats specially.
@@ -24,7 +25,8 @@ def _absolute(value: str) -> str:
     return value
 
 
-def _inside(value: str) -> str:
+def inside(value: str) -> str:
+    """Return a path within a directory; raise ValueError for any other."""
     if value.startswith("/"):
         raise ValueError("is absolute; write it relative to the app's directory, without the leading '/'")
     parts = value.split("/")
@@ -36,7 +38,7 @@ def _inside(value: str) -> str:
 
 
 def _file_pattern(value: str) -> str:
-    _inside(re.sub(r"[]*?[!]", "x", value))
+    inside(re.sub(r"[]*?[!]", "x", value))
     if value.startswith("!"):
         raise ValueError("begins with '!'; name the files that belong to it, not those that do not")
     return value
@@ -65,8 +67,8 @@ def _list_to_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
-AbsolutePath = Annotated[str, AfterValidator(_absolute)]
-InnerPath = Annotated[str, AfterValidator(_inside)]
+AbsolutePath = Annotated[str, AfterValidator(absolute)]
+InnerPath = Annotated[str, AfterValidator(inside)]
 FilePattern = Annotated[str, AfterValidator(_file_pattern)]
 Line = Annotated[str, AfterValidator(printable)]
 Size = Annotated[

@@ -12,7 +12,7 @@ import playbook_identity
 from facts.migrations import Migrations
 from facts.release import Releases
 from facts.swap import SYSCTL_FILE
-from operations import pgbackrest, pgbouncer, schema, sshd, trial, ufw
+from operations import config_guard, pgbackrest, pgbouncer, schema, sshd, trial, ufw
 from operations.backups import PROGRAM
 from operations.trial import Touched
 from settings import Settings
@@ -103,6 +103,8 @@ def touched(settings: Settings, login: str) -> Touched:
     found.effect(ufw.FILES, "ufw-restore.sh", says="put back the firewall")
     found.effect([sshd.DROP_IN], "sshd-restore.sh", says="put back the logins of sshd")
     found.add([PROGRAM])
+    found.add(config_guard.FILES)
+    found.units[config_guard.UNIT] = {"scope": trial.HOST, "started": config_guard.STARTED}
     if settings.postgresql.recovery is not None:
         wants = [f"/etc/systemd/system/timers.target.wants/{timer}" for timer in pgbackrest.TIMERS]
         found.add([*pgbackrest.FILES, *wants])

@@ -23,6 +23,7 @@ HELD = 3
 # What trial-over.sh says of a run that is not on trial any more.
 STAYS, NEVER_ON_TRIAL = 5, 6
 UNIT_FILES = HOST_PROGRAMS.parent / "units"
+UNITS = ("hostwright-undo.service", "hostwright-watch.service")
 TRIAL = "/var/lib/hostwright/trial"
 # What the undo is made of; all of it lies on the host while a run is on trial.
 PROGRAMS = (
@@ -110,7 +111,7 @@ def arm(run: HostRun) -> str:
         "touched": run.touched.sent(),
         "programs": {name: text(name) for name in {*PROGRAMS, *run.touched.programs()}},
         "units": {
-            **{path.name: path.read_text(encoding="utf-8") for path in sorted(UNIT_FILES.iterdir())},
+            **{unit: (UNIT_FILES / unit).read_text(encoding="utf-8") for unit in UNITS},
             "hostwright-undo.timer": render("hostwright-undo.timer.j2", seconds=run.seconds) + "\n",
         },
     }

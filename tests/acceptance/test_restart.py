@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from declared import DeclaredHost, Service
+from settings import Settings
 from settings.app import App
+from tasks import config_guard
 from tests.acceptance.view import HostView
 
 pytestmark = pytest.mark.disruptive
@@ -33,6 +35,20 @@ def test_restart_leaves_configuration_as_it_was(declared: DeclaredHost, app: App
     changed = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
     assert before
     assert changed == []
+
+
+def test_restart_lets_nobody_write_configuration(
+    declared: DeclaredHost, settings: Settings, app: App, view: HostView
+) -> None:
+    """Not even what was put back meanwhile was written: who did it, and when, is in the failure."""
+    if not settings.config_guard:
+        pytest.skip("group_data says config_guard = False: nobody watches the configuration")
+    before = {(one["path"], one["at"]) for one in view.config_changes()["changes"]}
+    mine = [one for one in view.restart(app)["changes"] if one["app"] == app.key]
+    said = [
+        line for one in mine if (one["path"], one["at"]) not in before for line in config_guard.change(one)
+    ]
+    assert not said, "\n" + "\n".join(said)
 
 
 @pytest.mark.only("health")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from facts.script import text
 from settings import SecretReference
 from settings.app import App
 from tasks import backups
@@ -214,6 +216,16 @@ class HostView:
         }
         return self._once("backups", app.key, lambda: self.remote.look("backups.py", about))
 
+    def config_changes(self) -> Any:
+        """Return what the guard of configuration files has seen."""
+        return self._once("config changes", "", self._config_changes)
+
+    def _config_changes(self) -> Any:
+        done = self.remote.run("python3", "-I", "-", "changes", stdin=text("config-guard-control.py"))
+        if done.returncode != 0:
+            raise AssertionError(f"config-guard-control.py: {done.stderr.strip()}")
+        return json.loads(done.stdout)
+
     def rotation(self, app: App) -> Any:
         """Rotate the app's logs twice under load, and return what became of processes and lines."""
         about = {
@@ -238,6 +250,7 @@ class HostView:
                 "pids": (pids, self.remote.look("pids.py", whose(app))),
                 "pages": self._well_again(app),
                 "files": (before, self.remote.look("digests.py", places)),
+                "changes": self._config_changes()["changes"],
             }
 
         found: dict[str, Any] = self._once("restart", app.key, look)

@@ -9,6 +9,8 @@ HBA = "$(cd / && runuser -u postgres -- psql -XAtc 'show hba_file')"
 CONTROL = "supervisorctl -c /etc/rec_io/supervisord.conf"
 # For a moment sshd starts itself again, and refuses logins.
 RELOAD_SSH = "systemctl reload ssh && sleep 1"
+# By whom a watched file was changed is told, whatever else is wrong with it.
+CONFIG = ("test_configuration_is_as_accepted", "test_configuration_was_changed_by_runs_alone")
 STOPPED, HUNG, CRASHED = "kalshi_account_sync", "trade_executor", "symbol_price_feed"
 
 
@@ -77,12 +79,12 @@ BATCHES: dict[str, tuple[Damage, ...]] = {
         Damage(
             "anybody reads the environment file",
             "chmod 0644 /etc/rec_io/env",
-            ("test_env_file_is_root_only",),
+            ("test_env_file_is_root_only", *CONFIG),
         ),
         Damage(
             "another value in the environment file",
             "sed -i 's/^REC_ACCOUNT_MODE=.*/REC_ACCOUNT_MODE=prod/' /etc/rec_io/env",
-            ("test_env_file_has_the_declared_variables",),
+            ("test_env_file_has_the_declared_variables", *CONFIG),
         ),
         Damage(
             "the service user owns code",
@@ -166,7 +168,7 @@ BATCHES: dict[str, tuple[Damage, ...]] = {
             "the pool lets in fewer than declared",
             "sed -i 's/^max_client_conn = .*/max_client_conn = 50/' /etc/rec_io/pgbouncer.ini"
             " && systemctl reload pgbouncer-rec_io",
-            ("test_pool_has_the_declared_limits",),
+            ("test_pool_has_the_declared_limits", *CONFIG),
         ),
         Damage(
             "no password is asked for",
@@ -236,7 +238,7 @@ BATCHES: dict[str, tuple[Damage, ...]] = {
         Damage(
             "nothing starts at boot",
             "systemctl --quiet disable rec_io.service",
-            ("test_unit_is_active_and_starts_at_boot",),
+            ("test_unit_is_active_and_starts_at_boot", *CONFIG),
         ),
         Damage(
             "the public port is closed",
@@ -262,7 +264,11 @@ BATCHES: dict[str, tuple[Damage, ...]] = {
             "mkdir /etc/systemd/system/rec_io.service.d && cd /etc/systemd/system/rec_io.service.d"
             " && printf '[Service]\\nExecStartPre=+/bin/sh -c \"%s\"\\n'"
             " 'echo >> /etc/rec_io/config.local.json' > a.conf && systemctl daemon-reload",
-            ("test_restart_leaves_configuration_as_it_was",),
+            (
+                "test_restart_leaves_configuration_as_it_was",
+                "test_restart_lets_nobody_write_configuration",
+                *CONFIG,
+            ),
             repair="rm -r /etc/systemd/system/rec_io.service.d && systemctl daemon-reload",
         ),
         Damage(
@@ -276,7 +282,7 @@ BATCHES: dict[str, tuple[Damage, ...]] = {
         Damage(
             "anybody reads a secret",
             "chmod 0644 /etc/rec_io/secrets/db_password",
-            ("test_secrets_are_root_only",),
+            ("test_secrets_are_root_only", *CONFIG),
         ),
         Damage(
             "a line of error",

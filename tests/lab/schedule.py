@@ -29,6 +29,7 @@ LONGEST_FIRST = (
     "test_pool",
     "test_connector",
     "test_drift",
+    "test_config_guard",
     "test_gates",
     "test_ufw",
     "test_swap",

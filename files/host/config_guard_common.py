@@ -1,0 +1,310 @@
+# What is watched of the apps' configuration, as it was accepted, and what was recorded of it since. A part of
+# config-guard.py and of the programs that ask about it.
+import contextlib
+import difflib
+import fnmatch
+import glob
+import grp
+import json
+import os
+import pwd
+import stat
+import time
+
+try:
+    from _blake2 import blake2b  # alone: hashlib brings OpenSSL, 4 MB that the guard does without
+except ImportError:
+    from hashlib import blake2b
+
+DECLARATION = "/etc/hostwright/config-guard.json"
+UNIT = "hostwright-config-guard.service"
+PLACES = {
+    "manifest": "/var/lib/hostwright/config-guard/manifest.json",
+    "stopped": "/var/lib/hostwright/config-guard/stopped",
+    "records": "/var/log/hostwright/config-changes.jsonl",
+    "run": "/run/hostwright-config-guard",
+    "lock": "/run/hostwright/lock",
+    "trial": "/var/lib/hostwright/trial",
+}
+TEXT = 64 << 10  # a larger file is kept by its digest alone
+KEPT = 256 << 10  # of records, twice: the file and the one before it
+LINES, WIDTH = 20, 200
+MOST = 2000  # paths of one app; more of them are data, and no configuration
+
+
+def read_json(path):
+    """Return what is in a JSON file; None where there is none."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def write_file(path, text):
+    """Replace a file, root's alone, in one step."""
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    aside = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.hostwright-new")
+    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(aside, path)
+
+
+class Watched:
+    """What is declared: trees, of which everything counts, files and patterns, and which may be shown."""
+
+    def __init__(self, path=DECLARATION):
+        declared = read_json(path) or {"apps": {}}
+        self.places = {**PLACES, **declared.get("places", {})}
+        self.apps = declared["apps"]
+
+    def patterns(self):
+        """Return everything that is watched, as the manifest keeps it."""
+        return sorted(one for app in self.apps.values() for one in [*app["trees"], *app["files"]])
+
+    def app_of(self, path):
+        """Return the app that a path belongs to; None where it is not watched."""
+        for name, app in self.apps.items():
+            if covered(path, app["trees"], app["files"]):
+                return name
+        return None
+
+    def shown(self, path):
+        return any(path in app["shown"] for app in self.apps.values())
+
+    def kept(self):
+        """Return the files that a run makes once and never writes again."""
+        return {path for app in self.apps.values() for path in app["kept"]}
+
+    def paths(self):
+        """Return everything that is there now of what is watched."""
+        found = set()
+        for app in self.apps.values():
+            mine = {path for one in app["files"] for path in glob.glob(one)}
+            for tree in app["trees"]:
+                if os.path.lexists(tree):
+                    mine.add(tree)
+                for directory, names, files in os.walk(tree):
+                    mine.update(f"{directory}/{name}" for name in [*names, *files])
+                    if len(mine) > MOST:
+                        break
+            found.update(sorted(mine)[:MOST])
+        return found
+
+    def scan(self, key):
+        """Return path → entry of everything that is there."""
+        found = {path: entry(path, key, self.shown(path)) for path in sorted(self.paths())}
+        return {path: about for path, about in found.items() if about is not None}
+
+
+def covered(path, trees, files=()):
+    return any(path == tree or path.startswith(tree + "/") for tree in trees) or any(
+        fnmatch.fnmatchcase(path, one) and path.count("/") == one.count("/") for one in files
+    )
+
+
+def name_of(lookup, number):
+    try:
+        return lookup(number)[0]
+    except KeyError:
+        return str(number)
+
+
+def keyed(key, content):
+    return blake2b(content, key=bytes.fromhex(key), digest_size=16).hexdigest()
+
+
+def entry(path, key, shown):
+    """
+    Return what is at a path: kind, owner, mode, and of a file its digest with a key of this host's own.
+
+    One that may be shown has its text; of any other there are its keys, each with a digest of its value.
+    """
+    try:
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    about = {
+        "owner": f"{name_of(pwd.getpwuid, found.st_uid)}:{name_of(grp.getgrgid, found.st_gid)}",
+        "mode": f"{stat.S_IMODE(found.st_mode):04o}",
+    }
+    if stat.S_ISLNK(found.st_mode):
+        return {"kind": "link", "target": os.readlink(path), "owner": about["owner"]}
+    if not stat.S_ISREG(found.st_mode):
+        return {"kind": "directory" if stat.S_ISDIR(found.st_mode) else "special file", **about}
+    about["kind"] = "file"
+    try:
+        # O_NONBLOCK: what has become a pipe meanwhile must not hold us.
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    digest, content = blake2b(key=bytes.fromhex(key), digest_size=16), b""
+    with os.fdopen(handle, "rb") as file:
+        while piece := file.read(TEXT):
+            digest.update(piece)
+            content = content + piece if len(content) < TEXT else content
+    about["digest"] = digest.hexdigest()
+    if len(content) <= TEXT:
+        text = content.decode("utf-8", "replace")
+        if shown:
+            about["text"] = text
+        elif keys := values(text):
+            about["keys"] = {name: keyed(key, value.encode())[:16] for name, value in keys.items()}
+    return about
+
+
+def values(text):
+    """Return key → value of a JSON object, or of lines KEY=VALUE; {} for what is neither."""
+    found = {}
+    with contextlib.suppress(ValueError):
+        flatten("", json.loads(text), found)
+        return found
+    for line in text.splitlines():
+        name, sign, value = line.partition("=")
+        name = name.strip().removeprefix("export ").strip()
+        if sign and name.replace("_", "").replace(".", "").replace("-", "").isalnum():
+            found[name] = value
+    return found
+
+
+def flatten(name, value, found):
+    if isinstance(value, dict):
+        for key, one in value.items():
+            flatten(f"{name}.{key}" if name else str(key), one, found)
+    elif name:
+        found[name] = json.dumps(value, sort_keys=True)
+
+
+def brief(about):
+    """Return an entry without what it is compared by in words."""
+    return None if about is None else {key: one for key, one in about.items() if key not in ("text", "keys")}
+
+
+def changed(before, after):
+    """Return in words what differs between two entries, [] for nothing; of content only that it does."""
+    if before is None or after is None:
+        return [] if before is after else ["not there any more" if after is None else "new"]
+    if before["kind"] != after["kind"]:
+        return [f"a {before['kind']} → a {after['kind']}"]
+    said = [
+        f"{key} {before[key]} → {after[key]}"
+        for key in ("owner", "mode", "target")
+        if before.get(key) != after.get(key)
+    ]
+    return said + (["content"] if before.get("digest") != after.get("digest") else [])
+
+
+def difference(before, after):
+    """Return the lines, or keys, in which content differs; nothing of what may not be shown but its keys."""
+    if before is None or after is None or before.get("digest") == after.get("digest"):
+        return []
+    if "text" in before and "text" in after:
+        pair = [one["text"].splitlines() for one in (before, after)]
+        lines = [
+            one for number, one in enumerate(difflib.unified_diff(*pair, n=0, lineterm=""))
+            if number > 1 and not one.startswith("@@")
+        ]  # fmt: skip
+        shown = [one if len(one) <= WIDTH else one[:WIDTH] + "..." for one in lines[:LINES]]
+        return shown + ([f"... {len(lines) - LINES} lines more"] if len(lines) > LINES else [])
+    olds, news = before.get("keys", {}), after.get("keys", {})
+    said = [f"{name}: new" for name in sorted(news.keys() - olds.keys())]
+    said += [f"{name}: gone" for name in sorted(olds.keys() - news.keys())]
+    said += [
+        f"{name}: another value" for name in sorted(olds.keys() & news.keys()) if olds[name] != news[name]
+    ]
+    return said[:LINES] + ([f"... {len(said) - LINES} more"] if len(said) > LINES else [])
+
+
+# --- what was recorded
+
+
+def records(places):
+    """Give all records, oldest first; half a line, of a power cut, is none."""
+    for path in (places["records"] + ".1", places["records"]):
+        with contextlib.suppress(FileNotFoundError), open(path, encoding="utf-8") as file:
+            for line in file:
+                with contextlib.suppress(ValueError):
+                    yield json.loads(line)
+
+
+def add_record(places, record):
+    path = places["records"]
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        if os.stat(path).st_size > KEPT:
+            os.rename(path, path + ".1")
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    try:
+        os.write(handle, (json.dumps(record) + "\n").encode())
+    finally:
+        os.close(handle)
+
+
+def unaccepted(manifest, recorded):
+    """Return the records of changes that no run made and none has accepted."""
+    return [one for one in recorded if "run" not in one and one["at"] > manifest["since"]]
+
+
+def known(manifest, recorded):
+    """Return path → entry as it was seen last: as accepted, and what was recorded since."""
+    found = {path: brief(about) for path, about in manifest["files"].items()}
+    for one in recorded:
+        # What a run wrote is accepted with it; what others did meanwhile is not.
+        if one["until"] > manifest["accepted"] or ("run" not in one and one["at"] > manifest["since"]):
+            found[one["path"]] = one["now"]
+    return {path: about for path, about in found.items() if about is not None}
+
+
+def run_at_work(places):
+    """Return id and session of the run that changes this host, or is being undone; None for none."""
+    try:
+        with open(places["lock"], encoding="utf-8") as file:
+            about = dict(line.rstrip("\n").partition("=")[::2] for line in file)
+        session = [int(one) for one in about.get("session", "").split()]
+        if not session or started(session[0]) == session[1]:
+            return about["run"], session[0] if session else 0
+    except (FileNotFoundError, KeyError, ValueError):
+        pass
+    for place in (places["trial"], places["trial"] + ".confirmed"):
+        trial = read_json(place + "/trial.json")
+        if trial is not None:
+            return trial["run"]["id"], (trial.get("session") or {}).get("pid", 0)
+    return None
+
+
+def started(pid):
+    """Return when a process started, in the kernel's ticks; None where it has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return int(file.read().rpartition(")")[2].split()[19])
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def when(seconds):
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds))
+
+
+def by_whom(record):
+    """Return in words who made a recorded change, and when."""
+    who, at = record["who"], when(record["at"])
+    if record.get("between"):
+        since, until = map(when, record["between"])
+        at = f"{at} UTC, " if record["now"] is not None else ""
+        return f"{at}while the guard was not running, between {since} and {until} UTC"
+    if who is None:
+        return f"{at} UTC by a process that was not seen"
+    if who["pid"] == 0:
+        return f"{at} UTC by a process that cannot be seen from this host"
+    if who.get("name") is None:
+        return f"{at} UTC by process {who['pid']}, which had ended before it could be looked at"
+    words = [f"{who['name']} (PID {who['pid']}, {who['exe'] or 'program unknown'})"]
+    words += [f"user {who['user']}"] if who["user"] else []
+    words += [f"login of {who['login']}"] if who.get("login") not in (None, who["user"]) else []
+    words += [f"service {who['service']}"] if who.get("service") else []
+    words += [f"unit {who['unit']}"] if who["unit"] else []
+    words += [f"started by {' < '.join(who['chain'])}"] if who["chain"] else []
+    return f"{at} UTC by {', '.join(words)}"
