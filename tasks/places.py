@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pyinfra.api.deploy import deploy
+from pyinfra.api.operation import OperationMeta
 
 from operations import accounts, atomic, directories, names, secrets
 from operations.directories import Directory
@@ -48,9 +49,9 @@ def make(app: App) -> None:
 
 @comes_from("apps.{app.key}.config_files")
 @deploy("Configuration files")
-def initialise(app: App) -> None:
+def initialise(app: App) -> list[OperationMeta]:
     """Configuration files that are made once: one that is there is nobody's to write again."""
-    for path, content in app.config_files.items():
+    return [
         atomic.file(
             name=f"Create {path} of {app.key} once",
             path=f"{app.config_root}/{path}",
@@ -59,6 +60,8 @@ def initialise(app: App) -> None:
             mode="0640",
             replace=False,
         )
+        for path, content in app.config_files.items()
+    ]
 
 
 def _with_parents(paths: tuple[str, ...]) -> list[str]:
