@@ -32,6 +32,11 @@ def directory(environment: str, host: str) -> Path:
     return top() / environment / safe
 
 
+def reports() -> Path:
+    """Return the directory of reports; no environment has such a name."""
+    return top() / "_reports"
+
+
 def make_id() -> str:
     """Return a new id, which sorts by time."""
     return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(3)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 MIB = 1 << 20
 
@@ -31,7 +32,7 @@ def when(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
 
 
-def mean(samples: list[float] | list[int]) -> float:
+def mean(samples: Sequence[float]) -> float:
     """Return the mean; 0 of nothing."""
     return sum(samples) / len(samples) if samples else 0.0
 

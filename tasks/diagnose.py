@@ -5,23 +5,29 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import click
-from pyinfra import state
+from pyinfra import logger, state
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 
 from diagnostics import DiagnosticsError, screen, store
+from diagnostics.compare import Comparison, compare
 from diagnostics.model import Diagnosis, read
 from facts import diagnose as facts
 from operations import pgbouncer
+from operations.trial import commands
+from operations.trial.run import HostRun
 from settings import Settings
 from settings.app import App
 
 SECONDS, LONGEST = 3.0, 300.0
+# Of a run that changes something: before, and after.
+WATCHED, ANSWER_SECONDS = 2.0, 30
 
 
 @dataclass
@@ -74,6 +80,35 @@ def _end(*, as_json: bool) -> None:
             click.echo(f"{name}: {error}")
     # pyinfra would go on, and ask whether to run what was only looked at. This ends its main greenlet too.
     sys.exit(bool(errors))
+
+
+def watcher(settings: Settings) -> Callable[[HostRun, str], None] | None:
+    """Return what looks at a host before a run's first change and after its end; None where none shall."""
+    if not settings.diagnose:
+        return None
+    told = spec(settings, WATCHED)
+
+    def look(run: HostRun, moment: str) -> None:
+        code, said, wrong = commands.ask(run, facts.command(told), ANSWER_SECONDS)
+        if code != 0:
+            raise DiagnosticsError(wrong or f"its program ended with {code}")
+        found = of(
+            json.loads(said), settings.environment, run.host.name, f"{run.about.id}-{moment}",
+            f"{run.about.purpose}: {moment}",
+        )  # fmt: skip
+        store.save(found)
+        before = store.last(settings.environment, run.host.name, found.id)
+        if moment == "confirmed" and before is not None and before.id.startswith(run.about.id):
+            tell(run.host.print_prefix, compare(before, found))
+
+    return look
+
+
+def tell(prefix: str, found: Comparison) -> None:
+    """Say what a run has made worse, and where all of it is."""
+    for one in found.findings():
+        logger.warning(f"{prefix}worse: {one}")
+    logger.info(f"{prefix}compared with before: {found.verdict()}; python -m diagnostics compare shows all")
 
 
 @cache

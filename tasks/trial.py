@@ -17,7 +17,7 @@ from operations.backups import PROGRAM
 from operations.trial import Touched
 from settings import Settings
 from settings.app import App
-from tasks import backups, maintenance, plan, recovery, services
+from tasks import backups, diagnose, maintenance, plan, recovery, services
 
 CLUSTERS = "/etc/postgresql/*/*"
 
@@ -45,6 +45,7 @@ def begin(
         wait=_seconds(host.data.get("wait")),
         commit=playbook_identity.of(project),
         proof=proof,
+        watch=diagnose.watcher(settings),
     )
 
 

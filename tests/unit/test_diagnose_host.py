@@ -48,7 +48,7 @@ def test_the_whole_program_gives_what_is_published(tmp_path: Path) -> None:
     assert one.machine.memory.total > one.machine.memory.available > 0
     assert one.machine.filesystems[0].place == "/"
     assert one.others
-    assert time.monotonic() - began < 1 + 3
+    assert time.monotonic() - began < 1 + 10
     # It knows itself: what looks is not part of what is seen.
     assert not [row for group in one.others.values() for row in group.processes if row.name == "diagnose.py"]
 

@@ -1,0 +1,156 @@
+"""The report: one page that needs nothing else, for a phone, a desk and paper."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+from diagnostics.compare import Comparison, Row
+from diagnostics.concerns import concerns
+from diagnostics.model import Diagnosis
+from diagnostics.parts import Group, Service
+from diagnostics.plots import Plot, plot
+from diagnostics.rules import ERRORS, ERRORS_OF_FEW, FEW
+from diagnostics.words import duration, mean, size, when
+
+TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
+# What is drawn of a service, in this order.
+PLOTTED = ("cpu", "memory", "log")
+KINDS = {
+    "app": "Apps", "database": "Database", "unit": "Beside the services", "machine": "Machine",
+    "statement": "Statements",
+}  # fmt: skip
+
+
+@cache
+def _template() -> Template:
+    # Names of processes and services are the host's: every value is escaped.
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"size": size, "when": when, "duration": duration}
+    return environment.get_template("diagnostics.html.j2")
+
+
+def page(found: Sequence[Comparison]) -> str:
+    """Return the report of comparisons, one a host, as HTML."""
+    return _template().render(
+        hosts=[_host(one) for one in found],
+        made=when(time.time()),
+        errors=f"{ERRORS:g}",
+        errors_of_few=f"{ERRORS_OF_FEW:g}",
+        few=FEW,
+    )
+
+
+def _host(found: Comparison) -> dict[str, Any]:
+    rows = {kind: [_row(row) for row in found.rows if row.key.kind == kind] for kind in KINDS}
+    return {
+        "name": found.after.host,
+        "environment": found.after.environment,
+        "verdict": found.verdict(),
+        "findings": found.findings(),
+        "better": [row.told() for row in found.of("better")]
+        + [f"solved: {one.text}" for one in found.solved],
+        "changed": [row.told() for row in found.of("changed")],
+        "halves": [_half("before", found.before), _half("after", found.after)],
+        "later": found.after.made - found.before.made,
+        "services": _services(found),
+        "kinds": [(label, rows[kind]) for kind, label in KINDS.items() if rows[kind]],
+        "came": [one.told() for one in found.changes if one.before is None],
+        "went": [one.told() for one in found.changes if one.after is None],
+        "other": [one.told() for one in found.changes if None not in (one.before, one.after)],
+        "look": [one.text for one in concerns(found.after)],
+        "counts": {
+            word: len(found.of(word))
+            for word in ("worse", "better", "changed", "within noise", "small", "same")
+        },
+    }
+
+
+def _half(word: str, one: Diagnosis) -> dict[str, Any]:
+    releases = ", ".join(f"{name} {app.release or 'none'}" for name, app in one.apps.items())
+    return {"word": word, "id": one.id, "made": one.made, "purpose": one.purpose, "releases": releases,
+            "sampled": one.sampled}  # fmt: skip
+
+
+def _row(row: Row) -> dict[str, Any]:
+    difference = row.after.value - row.before.value
+    shown = row.rule.shown
+    return {
+        "subject": row.key.subject,
+        "label": row.label,
+        "before": shown(row.before.value),
+        "after": shown(row.after.value),
+        "difference": f"{'+' if difference > 0 else ''}{shown(difference)}" if difference else "0",
+        "noise": f"± {shown(row.noise)}" if row.noise else "",
+        "threshold": row.rule.threshold(),
+        "verdict": row.verdict,
+        "why": row.why,
+    }
+
+
+def _services(found: Comparison) -> list[dict[str, Any]]:
+    rows: dict[str, dict[str, Row]] = {}
+    for row in found.rows:
+        if row.key.kind == "service":
+            rows.setdefault(row.key.subject, {})[row.key.rule] = row
+    scales = {
+        rule: max((_largest(one[rule]) for one in rows.values() if rule in one), default=0.0)
+        for rule in PLOTTED
+    }
+    before, after = _by_name(found.before), _by_name(found.after)
+    made = []
+    for name in dict.fromkeys([*before, *after]):
+        mine = rows.get(name, {})
+        counts = [row.verdict for row in mine.values()]
+        halves = [("before", before.get(name)), ("after", after.get(name))]
+        said = next((word for word in ("worse", "better", "changed") if word in counts), "")
+        if before.get(name) is None:
+            said = "new"
+        if after.get(name) is None:
+            said = "gone"
+        elif after[name].state != "RUNNING":
+            said = "worse"
+        made.append({
+            "name": name,
+            "verdict": said or ("within noise" if "within noise" in counts else "same" if counts else ""),
+            "halves": [(word, one.state, one.pid, one.uptime, one.restarts, one.user)
+                       for word, one in halves if one is not None],
+            "metrics": [(_row(mine[one]), _plot(mine[one], scales[one])) for one in PLOTTED if one in mine],
+            "rest": [_row(mine[rule]) for rule in ("errors", "restarts", "processes") if rule in mine],
+            "processes": [(word, _processes(one.group)) for word, one in halves if one is not None],
+        })  # fmt: skip
+    return sorted(made, key=lambda one: one["verdict"] not in ("worse", "new", "gone"))
+
+
+def _by_name(one: Diagnosis) -> dict[str, Service]:
+    return {
+        f"{app}/{label}": service
+        for app, about in one.apps.items()
+        for label, service in about.services.items()
+    }
+
+
+def _processes(group: Group | None) -> list[tuple[str, int, str, int, str, str]]:
+    return [
+        (row.name, row.pid, row.user, row.threads, f"{row.cpu:.1f} %", size(row.memory))
+        for row in (group.processes if group is not None else ())
+    ]
+
+
+def _largest(row: Row) -> float:
+    return max([*row.before.samples, *row.after.samples, row.before.value, row.after.value])
+
+
+def _plot(row: Row, largest: float) -> Plot:
+    shown = row.rule.shown
+    said = f"{row.label} of {row.key.subject}: mean {shown(mean(row.before.samples))} before, "
+    said += f"{shown(mean(row.after.samples))} after"
+    return plot(row.before, row.after, shown(largest), said, largest)
