@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from functools import cache
@@ -9,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup, escape
 
-from diagnostics.compare import Comparison, Row
+from diagnostics.compare import COUNTS, Comparison, Row
 from diagnostics.concerns import concerns
 from diagnostics.model import Diagnosis
 from diagnostics.parts import Group, Service
@@ -34,8 +36,13 @@ def _template() -> Template:
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"size": size, "when": when, "duration": duration}
+    environment.filters |= {"when": when, "duration": duration, "breakable": breakable}
     return environment.get_template("diagnostics.html.j2")
+
+
+def breakable(name: str) -> Markup:
+    """Return a name, escaped, that a narrow column may break where people would."""
+    return Markup(re.sub(r"([_/.])", r"\1<wbr>", str(escape(name))))  # noqa: S704  # it was escaped before
 
 
 def page(found: Sequence[Comparison]) -> str:
@@ -50,6 +57,7 @@ def page(found: Sequence[Comparison]) -> str:
 
 
 def _host(found: Comparison) -> dict[str, Any]:
+    services = _services(found)
     rows = {kind: [_row(row) for row in found.rows if row.key.kind == kind] for kind in KINDS}
     return {
         "name": found.after.host,
@@ -61,8 +69,9 @@ def _host(found: Comparison) -> dict[str, Any]:
         "changed": [row.told() for row in found.of("changed")],
         "halves": [_half("before", found.before), _half("after", found.after)],
         "later": found.after.made - found.before.made,
-        "services": _services(found),
-        "kinds": [(label, rows[kind]) for kind, label in KINDS.items() if rows[kind]],
+        "services": services,
+        "numbers": _kind("Services", [row for one in services for row in one["rows"]]),
+        "kinds": [_kind(label, rows[kind]) for kind, label in KINDS.items() if rows[kind]],
         "came": [one.told() for one in found.changes if one.before is None],
         "went": [one.told() for one in found.changes if one.after is None],
         "other": [one.told() for one in found.changes if None not in (one.before, one.after)],
@@ -72,6 +81,11 @@ def _host(found: Comparison) -> dict[str, Any]:
             for word in ("worse", "better", "changed", "within noise", "small", "same")
         },
     }
+
+
+def _kind(label: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    counting = sum(row["verdict"] in COUNTS for row in rows)
+    return {"label": label, "rows": rows, "counting": counting}
 
 
 def _half(word: str, one: Diagnosis) -> dict[str, Any]:
@@ -120,14 +134,29 @@ def _services(found: Comparison) -> list[dict[str, Any]]:
             said = "worse"
         made.append({
             "name": name,
-            "verdict": said or ("within noise" if "within noise" in counts else "same" if counts else ""),
+            "verdict": said,
             "halves": [(word, one.state, one.pid, one.uptime, one.restarts, one.user)
                        for word, one in halves if one is not None],
             "metrics": [(_row(mine[one]), _plot(mine[one], scales[one])) for one in PLOTTED if one in mine],
-            "rest": [_row(mine[rule]) for rule in ("errors", "restarts", "processes") if rule in mine],
+            "rest": _rest(mine),
+            "rows": [_row(row) for row in mine.values()],
             "processes": [(word, _processes(one.group)) for word, one in halves if one is not None],
         })  # fmt: skip
     return sorted(made, key=lambda one: one["verdict"] not in ("worse", "new", "gone"))
+
+
+def _rest(mine: dict[str, Row]) -> list[str]:
+    """Return in words what is not drawn: the peak, and what is another number now."""
+    said = []
+    if "cpu" in mine:
+        row = mine["cpu"]
+        peaks = (row.rule.shown(max(one.samples, default=0.0)) for one in (row.before, row.after))
+        said.append("peak CPU " + " → ".join(peaks))
+    for rule in ("errors", "restarts", "processes"):
+        if rule in mine and mine[rule].before.value != mine[rule].after.value:
+            row = mine[rule]
+            said.append(f"{row.label} {row.rule.shown(row.before.value)} → {row.rule.shown(row.after.value)}")
+    return said
 
 
 def _by_name(one: Diagnosis) -> dict[str, Service]:

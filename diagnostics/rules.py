@@ -25,6 +25,7 @@ class Rule:
     + unit: "%" (of one core, or of all there is), "B", "B/s", "ms", "s", "/s", or "" for a number
     + least: a smaller difference does not count
     + ratio: nor does one by less than this factor, default 1: any
+    + digits: after the point, default what fits the unit
     + bad: 1 where more is worse, -1 where less is, 0 where neither is said to be
     """
 
@@ -33,13 +34,17 @@ class Rule:
     least: float
     ratio: float = 1.0
     bad: int = 1
+    digits: int | None = None
 
     def shown(self, value: float) -> str:
         """Return a value with its unit."""
         if self.unit in ("B", "B/s"):
             return size(value) + self.unit[1:]
-        digits = 0 if self.unit == "" else 2 if self.unit == "ms" else 1
-        return f"{value:.{digits}f}{' ' if self.unit not in ('', '/s') else ''}{self.unit}"
+        digits = self.digits if self.digits is not None else {"": 0, "ms": 2}.get(self.unit, 1)
+        # Adding 0 makes a zero of one that was rounded from below.
+        return (
+            f"{round(value, digits) + 0.0:.{digits}f}{' ' if self.unit not in ('', '/s') else ''}{self.unit}"
+        )
 
     def threshold(self) -> str:
         """Return in words when a difference counts."""
@@ -55,7 +60,7 @@ RULES = {
     "restarts": Rule("restarts by itself", "", 1),
     "processes": Rule("processes", "", 5, 1.5, bad=0),
     "busy": Rule("processors busy", "%", 15, 1.25),
-    "load": Rule("load of a minute, a core", "", 1, 1.5),
+    "load": Rule("load of a minute, a core", "", 1, 1.5, digits=2),
     "memory_used": Rule("memory in use", "%", 10),
     "swap_used": Rule("swap in use", "B", 64 * MIB, 1.25),
     "pressure": Rule("waited", "%", 15, 1.5),

@@ -56,6 +56,8 @@ def _row(row: Row) -> dict[str, Any]:
         "before": round(row.before.value, 3),
         "after": round(row.after.value, 3),
         "difference": round(row.after.value - row.before.value, 3),
+        "peak_before": max(row.before.samples, default=None),
+        "peak_after": max(row.after.samples, default=None),
         "noise": round(row.noise, 3),
         "threshold": row.rule.threshold(),
         "verdict": row.verdict,

@@ -21,8 +21,11 @@ TEMPLATE = "deployed"
 pytestmark = pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope="module")
 BURNER, TALKER = "strike_table_generator", "live_data_writer"
 TICK = "def tick(context: Context) -> str:\n"
-BURN = TICK + "    if context.ticks == 0:\n        threading.Thread(target=_burn, daemon=True).start()\n"
-BURNING = "import threading\n\n\ndef _burn() -> None:\n    while True:\n        pass\n\n\n"
+# In processes of its own: it is the service's whole group that counts.
+CHILD = 'subprocess.Popen([sys.executable, "-c", "while True: pass"])'
+BURN = (
+    f"import subprocess\nimport sys\n\n\n{TICK}    if context.ticks == 0:\n        {CHILD}\n        {CHILD}\n"
+)
 TALK = (
     TICK
     + '    for _ in range(9):\n        context.log.info("tick %d: once more for the log", context.ticks)\n'
@@ -100,7 +103,7 @@ def test_what_is_down_is_told_and_the_rest_all_the_same(deployed: Deployed) -> N
 
 def test_a_deploy_names_exactly_what_it_has_made_worse(deployed: Deployed, tmp_path: Path) -> None:
     override(deployed.project, 'overrides["diagnose"] = True')
-    edit(deployed.project, f"{SERVICES}/{BURNER}.py", TICK, BURNING + BURN)
+    edit(deployed.project, f"{SERVICES}/{BURNER}.py", TICK, BURN)
     edit(deployed.project, f"{SERVICES}/{TALKER}.py", TICK, TALK)
     deployed.run("-y")
     assert f"worse: rec_io/{BURNER}: CPU" in deployed.output

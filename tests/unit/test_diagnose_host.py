@@ -149,3 +149,32 @@ def test_a_part_that_fails_does_not_hide_the_rest() -> None:
 def test_nothing_of_a_host_does_anything_to_a_terminal() -> None:
     assert host.printable("a\x1b[31mb\nc") == "a?[31mb?c"
     assert len(host.printable("x" * 999)) == 200
+
+
+def test_updates_are_what_apt_has_a_newer_version_of() -> None:
+    policy = """\
+openssl:
+  Installed: 3.0.1
+  Candidate: 3.0.2
+  Version table:
+     3.0.2 500
+        500 http://security.debian.org/debian-security bookworm-security/main amd64 Packages
+ *** 3.0.1 100
+        100 /var/lib/dpkg/status
+curl:
+  Installed: 7.1
+  Candidate: 7.2
+  Version table:
+     7.2 500
+        500 http://deb.debian.org/debian bookworm/main amd64 Packages
+ *** 7.1 500
+        500 http://security.debian.org/debian-security bookworm-security/main amd64 Packages
+        100 /var/lib/dpkg/status
+bash:
+  Installed: 5.2
+  Candidate: 5.2
+  Version table:
+ *** 5.2 500
+        500 http://deb.debian.org/debian bookworm/main amd64 Packages
+"""
+    assert host.pending_of(policy) == {"openssl": True, "curl": False}
