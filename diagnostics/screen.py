@@ -61,7 +61,8 @@ def _service(one: Service) -> Iterator[str]:
     yield one.state
     yield str(one.pid or "-")
     yield duration(one.uptime) if one.uptime is not None else "-"
-    yield str(one.restarts) if one.restarts is not None else "?"
+    mended = f" ({duration(one.recovery)})" if one.recovery is not None else ""
+    yield f"{one.restarts}{mended}" if one.restarts is not None else "?"
     yield cpu(one.group)
     yield size(mean(one.group.memory)) if one.group is not None else "-"
     yield str(one.group.count) if one.group is not None else "-"
