@@ -20,7 +20,6 @@ from diagnostics.plots import Plot, plot
 from diagnostics.rules import ERRORS, ERRORS_OF_FEW, FEW
 from diagnostics.words import duration, mean, size, when
 
-TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 # What is drawn of a service, in this order.
 PLOTTED = ("cpu", "memory", "log")
 KINDS = {
@@ -33,11 +32,11 @@ KINDS = {
 def _template() -> Template:
     # Names of processes and services are the host's: every value is escaped.
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
+        loader=FileSystemLoader(Path(__file__).resolve().parent), autoescape=True,
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {"when": when, "duration": duration, "breakable": breakable}
-    return environment.get_template("diagnostics.html.j2")
+    return environment.get_template("page.html.j2")
 
 
 def breakable(name: str) -> Markup:

@@ -13,7 +13,7 @@ from facts.script import script
 
 def command(spec: dict[str, Any]) -> StringCommand:
     """Build the command that looks at a host; `spec` is what files/host/diagnose.py takes."""
-    return script("diagnose.py", json.dumps(spec, sort_keys=True))
+    return script("diagnose.py", json.dumps(spec, sort_keys=True, separators=(",", ":")))
 
 
 class Diagnosis(FactBase[dict[str, Any]]):

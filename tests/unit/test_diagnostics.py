@@ -118,10 +118,12 @@ def test_one_screen() -> None:
 def test_nothing_that_a_host_says_is_markup_or_a_control_character() -> None:
     def hostile(found: dict[str, Any]) -> None:
         found["apps"]["rec_io"]["services"]["[bold]\x1b[2J"] = found["apps"]["rec_io"]["services"]["main_app"]
+        found["machine"]["failed_units"] = ["[red]x[/red]"]
 
     for terminal in (True, False):
         said = screen.shown(made(hostile), None, "f", terminal=terminal)
         assert "[bold]?[2J" in said
+        assert "unit [red]x[/red] has failed" in said
         assert "\x1b[2J" not in said
 
 
