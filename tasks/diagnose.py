@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -82,26 +81,21 @@ def _end(*, as_json: bool) -> None:
     sys.exit(bool(errors))
 
 
-def watcher(settings: Settings) -> Callable[[HostRun, str], None] | None:
-    """Return what looks at a host before a run's first change and after its end; None where none shall."""
-    if not settings.diagnose:
-        return None
-    told = spec(settings, WATCHED)
+def look(settings: Settings, run: HostRun, moment: str) -> None:
+    """
+    Look at a host in the middle of a run; once it is "confirmed", say what is worse than "before".
 
-    def look(run: HostRun, moment: str) -> None:
-        code, said, wrong = commands.ask(run, facts.command(told), ANSWER_SECONDS)
-        if code != 0:
-            raise DiagnosticsError(wrong or f"its program ended with {code}")
-        found = of(
-            json.loads(said), settings.environment, run.host.name, f"{run.about.id}-{moment}",
-            f"{run.about.purpose}: {moment}",
-        )  # fmt: skip
-        store.save(found)
-        before = store.last(settings.environment, run.host.name, found.id)
-        if moment == "confirmed" and before is not None and before.id.startswith(run.about.id):
-            tell(run.host.print_prefix, compare(before, found))
-
-    return look
+    Raises DiagnosticsError where it does not answer.
+    """
+    code, said, wrong = commands.ask(run, facts.command(spec(settings, WATCHED)), ANSWER_SECONDS)
+    if code != 0:
+        raise DiagnosticsError(wrong or f"its program ended with {code}")
+    name, purpose = f"{run.about.id}-{moment}", f"{run.about.purpose}: {moment}"
+    found = of(json.loads(said), settings.environment, run.host.name, name, purpose)
+    store.save(found)
+    before = store.last(settings.environment, run.host.name, found.id)
+    if moment == "confirmed" and before is not None and before.id.startswith(run.about.id):
+        tell(run.host.print_prefix, compare(before, found))
 
 
 def tell(prefix: str, found: Comparison) -> None:

@@ -144,8 +144,9 @@ class Handler(BaseStateCallback):
             return
         try:
             run.watch(run, moment)
-        except commands.DEAD as error:
-            logger.warning(f"{run.host.print_prefix}it was not looked at ({moment}): {error}")
+        except Exception as error:  # whatever it is, the lock must be given back, and the change stays
+            said = str(error) or type(error).__name__
+            logger.warning(f"{run.host.print_prefix}it was not looked at ({moment}): {said}")
 
     def arm(self, run: HostRun) -> None:
         """Have the host record itself and arm its undo; from here on nothing is lost."""
