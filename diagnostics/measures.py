@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from diagnostics.model import Diagnosis
-from diagnostics.parts import DatabasePart, Group, Statement
+from diagnostics.parts import DatabasePart, Group
 from diagnostics.rules import Measure, sampled
 from diagnostics.words import percent
 
 # Through these we are there ourselves.
 OURS = {"ssh.service", "sshd.service", "ssh.socket", "logins", "init.scope"}
 CALLS = 20
+# What is counted says little of a shorter time.
+MINUTE, SHORT = 60.0, "less than a minute is between them"
 
 
 class Key(NamedTuple):
@@ -119,13 +121,13 @@ def between(before: Diagnosis, after: Diagnosis) -> Iterator[tuple[Key, Measure,
         earlier = max(1.0, before.made - old.since)
         for rule, was, now in _counted(old, new, earlier, seconds):
             yield Key("database", name, rule), was, now
-        yield from _statements(name, old, new)
+        yield from _statements(name, old, new, seconds)
 
 
 def _counted(
     old: DatabasePart, new: DatabasePart, earlier: float, seconds: float
 ) -> Iterator[tuple[str, Measure, Measure]]:
-    few = "less than a minute is between them" if seconds < 60 or earlier < 60 else ""
+    few = SHORT if min(seconds, earlier) < MINUTE else ""
     written = (old.written / earlier, (new.written - old.written) / max(1.0, seconds))
     yield "written", Measure(written[0], judged=few), Measure(written[1], judged=few)
     for rule, part, rest in (("cache", "hit", "read"), ("rolled_back", "rollbacks", "commits")):
@@ -138,7 +140,7 @@ def _counted(
 
 
 def _statements(
-    database: str, old: DatabasePart, new: DatabasePart
+    database: str, old: DatabasePart, new: DatabasePart, seconds: float
 ) -> Iterator[tuple[Key, Measure, Measure]]:
     known = {(one.role, one.query): one for one in old.statements or ()}
     for one in new.statements or ():
@@ -146,11 +148,9 @@ def _statements(
         if was is None or was.calls == 0 or one.calls <= was.calls:
             continue
         calls = one.calls - was.calls
-        why = "it was called too seldom" if min(calls, was.calls) < CALLS else ""
+        why = (
+            SHORT if seconds < MINUTE else "it was called too seldom" if min(calls, was.calls) < CALLS else ""
+        )
         first = Measure(was.total_ms / was.calls, judged=why)
         then = Measure(max(0.0, one.total_ms - was.total_ms) / calls, judged=why)
-        yield Key("statement", database, "statement", _short(one)), first, then
-
-
-def _short(one: Statement) -> str:
-    return one.query
+        yield Key("statement", database, "statement", one.query), first, then

@@ -158,6 +158,7 @@ def test_statements_are_compared_by_their_calls_in_between() -> None:
         one["calls"] += 100
         one["total_ms"] += 100 * 40.0
 
+    assert of(change, later=30).of("worse") == []
     (row,) = of(change).of("worse")
     assert (row.key.kind, row.key.rule) == ("statement", "statement")
     assert row.after.value == pytest.approx(40)
