@@ -29,15 +29,15 @@ from tasks import plan, proven, recovery
 PROJECT = Path(__file__).resolve().parent
 # Verbs that work with what is on the hosts: at night they must not ask for code or a secret.
 WITHOUT_CODE = {
-    "backup.py", "config_changes.py", "drill.py", "history.py", "init.py", "queries.py", "recover.py",
-    "restore.py", "rollback.py", "wipe.py",
+    "backup.py", "config_changes.py", "diagnose.py", "drill.py", "history.py", "init.py", "queries.py",
+    "recover.py", "restore.py", "rollback.py", "wipe.py",
 }  # fmt: skip
 # Files of group_data/ that every host, or every host of one inventory, gets without asking.
 RESERVED_GROUPS = {"all", *(path.stem for path in (PROJECT / "inventories").glob("*.py"))}
 # "fast" or "plain", for one run; the setting `connector` of group_data/ otherwise.
 CONNECTOR_VARIABLE = "HOSTWRIGHT_CONNECTOR"
-# The one that asks every operation itself, and must end without a question.
-DRIFT = "drift.py"
+# Those that change nothing, and must end without a question.
+ASKING = {"drift.py", "diagnose.py"}
 # The one that an environment may ask a receipt for.
 DEPLOY = "deploy.py"
 _installed = False
@@ -73,7 +73,7 @@ def install() -> None:
     _check_command_line(parameters)
     state = ctx_state.get()
     original = state.init
-    if _verb == DRIFT:
+    if _verb in ASKING:
         state.check_for_changes = False
 
     def init(inventory: Inventory, config: Config, initial_limit: list[Host] | None = None) -> None:
@@ -82,7 +82,7 @@ def install() -> None:
         if DEPLOY in _verb.split() and not parameters.get("dry"):
             _check_proofs(str(parameters.get("inventory", "")), hosts)
         _choose_connectors(hosts, parameters)
-        if _verb == DRIFT:
+        if _verb in ASKING:
             # A host that cannot be reached is told of beside what the others say.
             state.should_raise_failed_hosts = lambda _: False
         original(inventory, config, initial_limit)

@@ -23,6 +23,10 @@ connector = "fast"
 # seconds the host undoes the change by itself.
 trial = {"seconds": 300}
 
+# Look at a host before the first change and once it is confirmed, and tell what is worse: some 5 s more for a
+# run that changes something. docs/diagnostics.md.
+diagnose = False
+
 # How people log in, on the port that the inventory names. `authorized_keys` adds ED25519 public keys to the
 # login user; `key_only` switches password logins off, and is refused while that user has no key on the host.
 ssh = {"authorized_keys": [], "key_only": True}

@@ -1,3 +1,6 @@
 """What differs in staging."""
 
 environment = "staging"
+
+# Tell what a change has made worse.
+diagnose = True

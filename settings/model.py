@@ -24,6 +24,8 @@ class Settings(Model):
     + upgrade: install pending package upgrades, default True
     + connector: how hosts are reached over SSH: "fast" (default: everything asked at once, over one channel
       that stays open), or "plain", pyinfra as it comes; HOSTWRIGHT_CONNECTOR says otherwise for one run
+    + diagnose: look at a host before a run's first change and once it is confirmed, and tell what is worse
+      (docs/diagnostics.md): some 5 s more for a run that changes it, none for others; default False
     + requires_receipt_from: environment whose acceptance suite must have passed with exactly what is deployed
       here, such as "staging", default None
     + receipt_hours: how old its receipt may be, 1 to 8760, default 72
@@ -38,6 +40,7 @@ class Settings(Model):
     install_recommends: bool = False
     upgrade: bool = True
     connector: Literal["fast", "plain"] = "fast"
+    diagnose: bool = False
     requires_receipt_from: EnvironmentName | None = None
     receipt_hours: Annotated[int, Field(ge=1, le=8760)] = 72
     receipt_keys: Annotated[tuple[ReceiptKey, ...], AsTuple] = ()

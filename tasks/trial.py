@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from facts.swap import SYSCTL_FILE
 from operations import config_guard, pgbackrest, pgbouncer, schema, sshd, trial, ufw
 from operations.backups import PROGRAM
 from operations.trial import Touched
+from operations.trial.run import HostRun
 from settings import Settings
 from settings.app import App
 from tasks import backups, maintenance, plan, recovery, services
@@ -45,7 +47,22 @@ def begin(
         wait=_seconds(host.data.get("wait")),
         commit=playbook_identity.of(project),
         proof=proof,
+        watch=_watch(settings),
     )
+
+
+def _watch(settings: Settings) -> Callable[[HostRun, str], None] | None:
+    """Return what looks at a host before a run's first change and after its end; None where none shall."""
+    if not settings.diagnose:
+        return None
+
+    def look(run: HostRun, moment: str) -> None:
+        # Not before there is something to look at: a run with nothing to do would wait for it, too.
+        from tasks import diagnose
+
+        diagnose.look(settings, run, moment)
+
+    return look
 
 
 @deploy("Confirm")

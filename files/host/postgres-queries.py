@@ -11,27 +11,11 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from typing import Any
 
-# As psql reads a text; a value that is never closed reaches to its end.
-VALUES = re.compile(
-    r"""
-      (?P<comment>--[^\n]*|/\*.*?(?:\*/|\Z))
-    | (?P<name>"(?:[^"]|"")*(?:"|\Z))
-    | (?P<value>[eE]'(?:[^'\\]|\\.|'')*(?:'|\Z)|(?:[bBxXnN]|[uU]&)?'(?:[^']|'')*(?:'|\Z)
-        |\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z))
-    | (?P<parameter>\$\d+)
-    | (?P<word>[^\W\d][\w$]*)
-    | (?P<number>\d[\w.]*)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-# The server takes the values out of these by itself; of any other only its kind is shown.
-NORMALIZED = ("SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "VALUES", "TABLE")
-SHOWN_CHARACTERS = 300
+from postgres_statements import without_values
 
 QUERY = r"""
 select to_regclass('public.pg_stat_statements') is not null
@@ -80,23 +64,6 @@ select jsonb_build_object(
             coalesce(pg_get_expr(i.indpred, i.indrelid), '')
         having count(*) > 1 limit :lines) d));
 """
-
-
-def without_values(query: str) -> str:
-    """Return a statement in one line and without its values; of one that is no query its kind alone."""
-
-    def cleaned(found: re.Match[str]) -> str:
-        if found["comment"] is not None:
-            return " "
-        if found["value"] is not None or found["number"] is not None:
-            return "?"
-        return found[0]
-
-    text = " ".join(VALUES.sub(cleaned, query).split())
-    words = re.findall(r"[A-Za-z_]+", text)
-    if not words or words[0].upper() not in NORMALIZED:
-        return f"{' '.join(words[:2]).upper()} …" if words else "…"
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
 
 
 def psql(database: str, lines: int, megabytes: int) -> Any:

@@ -119,6 +119,12 @@ def arm(run: HostRun) -> str:
     return "" if code == 0 else "\n".join(wrong) or "the host could not be recorded; nothing was changed"
 
 
+def ask(run: HostRun, command: StringCommand, timeout: int) -> tuple[int, str, str]:
+    """Run a command that changes nothing; return its exit code, and what it said on both ways."""
+    code, said, wrong = _run(run, command, timeout, locking=True)
+    return code, "\n".join(said), "\n".join(wrong)
+
+
 def answers(run: HostRun) -> bool:
     """Return whether the host can be reached over the open connection."""
     try:

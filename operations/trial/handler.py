@@ -71,6 +71,8 @@ class Handler(BaseStateCallback):
         run = self.hosts.get(host.name)
         if run is None or not run.locked:
             return
+        if run.confirmed:
+            self.look(run, "confirmed")
         run.locked = False
         if run.beating is not None:
             run.beating.kill()
@@ -136,8 +138,19 @@ class Handler(BaseStateCallback):
 
         return guarded_commands
 
+    def look(self, run: HostRun, moment: str) -> None:
+        """Have whoever watches look at the host; what goes wrong there is no reason to undo anything."""
+        if run.watch is None:
+            return
+        try:
+            run.watch(run, moment)
+        except Exception as error:  # whatever it is, the lock must be given back, and the change stays
+            said = str(error) or type(error).__name__
+            logger.warning(f"{run.host.print_prefix}it was not looked at ({moment}): {said}")
+
     def arm(self, run: HostRun) -> None:
         """Have the host record itself and arm its undo; from here on nothing is lost."""
+        self.look(run, "before")
         # Before it is known to have worked: an answer that got lost must not leave the host armed.
         run.armed = True
         problem = commands.arm(run)
@@ -158,6 +171,7 @@ def begin(
     wait: int = 0,
     commit: str | None = None,
     proof: dict[str, str] | None = None,
+    watch: Callable[[HostRun, str], None] | None = None,
 ) -> None:
     """
     Put all that follows in this run on trial, on one host; call it once for each, before its operations.
@@ -170,6 +184,7 @@ def begin(
     + wait: seconds to wait for another run to end, default 0
     + commit: of the playbook, default none
     + proof: what allows this run, for the ledger, such as {"receipt": ID}, default none
+    + watch: called right "before" the first change, and once the run is "confirmed", default nobody
 
     Operations that were called before are not on trial.
 
@@ -189,7 +204,7 @@ def begin(
     found = state.inventory.get_host(host.name)
     handler.hosts[host.name] = HostRun(
         found, handler.about, touched, seconds, dict(releases or {}), frozenset(found.op_hash_order), wait,
-        proof=dict(proof or {}),
+        proof=dict(proof or {}), watch=watch,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import os
 import secrets
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -68,6 +69,7 @@ class HostRun:
     + exempt: operations that come before the trial
     + left: app to the release that a rollback leaves
     + proof: what allows this run, for the ledger: "receipt", or "without_receipt" with the reason
+    + watch: looks at the host, "before" the first change and once it is "confirmed", default nobody
     """
 
     host: Host
@@ -88,6 +90,7 @@ class HostRun:
     changed: int = 0
     contact: float = 0.0
     beating: Any = None
+    watch: Callable[[HostRun, str], None] | None = None
 
     def overdue(self) -> bool:
         """Return whether the host may have given this run up; its clock began after ours did."""

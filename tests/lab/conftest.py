@@ -53,9 +53,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep what runs ask their hosts out of the cache of whoever runs the tests."""
+    """Keep what runs ask their hosts, and see on them, apart from what whoever runs the tests has."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOSTWRIGHT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("HOSTWRIGHT_DIAGNOSTICS", str(tmp_path_factory.mktemp("diagnostics")))
         yield
 
 

@@ -31,6 +31,7 @@ LONGEST_FIRST = (
     "test_drift",
     "test_config_guard",
     "test_gates",
+    "test_diagnose",
     "test_ufw",
     "test_swap",
     "test_release",

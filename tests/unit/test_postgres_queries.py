@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from facts.postgres.queries import QueriesFields, Statement
 from tasks import queries
-
-PROGRAM = Path(__file__).parents[2] / "files" / "host" / "postgres-queries.py"
+from tests.unit.backup_program import load
 
 
 @pytest.fixture(scope="module")
 def program() -> Any:
-    spec = importlib.util.spec_from_file_location("postgres_queries", PROGRAM)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load("postgres-queries.py")
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from facts.trial import HistoryFields, SnapshotFields
 from operations.trial.back import NoWayBackError, target, way
+from operations.trial.handler import Handler
+from operations.trial.run import About, HostRun
 from operations.trial.touched import Touched
 from tasks import history as shown
 
@@ -113,3 +116,19 @@ def test_people_see_who_is_at_work_and_what_was_undone() -> None:
     assert "bad " in text
     assert "Gates | Check the gates of shop" in text
     assert "no run begins with 'x'" in "\n".join(shown.one(memory, "x"))
+
+
+@pytest.mark.parametrize("problem", [ValueError("no JSON"), OSError("no room"), ZeroDivisionError()])
+def test_whoever_watches_breaks_nothing(problem: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    moments = []
+
+    def watch(_: HostRun, moment: str) -> None:
+        moments.append(moment)
+        raise problem
+
+    about = About("20260101T000000Z-aaaaaa", "ann@desk", "deploy.py (lab)")
+    host: Any = SimpleNamespace(print_prefix="[app-1] ")
+    Handler(about).look(HostRun(host, about, Touched(), 300, {}, frozenset(), watch=watch), "before")
+    assert moments == ["before"]
+    assert "[app-1] it was not looked at (before): " in caplog.text
+    assert (str(problem) or "ZeroDivisionError") in caplog.text
