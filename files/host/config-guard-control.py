@@ -21,9 +21,7 @@ from config_guard_common import (
     UNIT,
     Watched,
     by_whom,
-    changed,
     covered,
-    difference,
     read_json,
     records,
     run_at_work,
@@ -31,6 +29,7 @@ from config_guard_common import (
     unaccepted,
     write_file,
 )
+from config_guard_files import changed, difference
 
 PROGRAM = "/usr/local/lib/hostwright/config-guard/config-guard.py"
 UNITS = "/etc/systemd/system"

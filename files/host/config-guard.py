@@ -13,12 +13,8 @@ from config_guard_common import (
     DECLARATION,
     Watched,
     add_record,
-    brief,
     by_whom,
-    changed,
     covered,
-    difference,
-    entry,
     known,
     read_json,
     records,
@@ -26,6 +22,7 @@ from config_guard_common import (
     started,
     write_file,
 )
+from config_guard_files import brief, changed, difference, entry
 from config_guard_marks import (
     ALL,
     ATTRIB,
@@ -109,26 +106,8 @@ class Guard:
         """Watch the directories as they are now, and those above them in which they could be replaced."""
         if self.marks is None:
             return
-        wanted = {}
-        apps = self.watched.apps.values()
-        trees = [tree for app in apps for tree in app["trees"]]
-        # What is declared as a tree may be a file.
-        files = [one for app in apps for one in app["files"]] + [
-            one for one in trees if not os.path.isdir(one)
-        ]
-        above = [os.path.dirname(one) for one in files]
-        for tree in trees:
-            for directory, _, _ in os.walk(tree):
-                wanted[directory] = ALL
-        for directory in above:
-            wanted[directory] = ALL
-        for path in [*trees, *above]:
-            while path != "/":
-                path = os.path.dirname(path)
-                wanted.setdefault(path, NAMES)
-                if os.path.isdir(path):
-                    break
-        self.marks.watch(wanted)
+        inside, above = self.watched.directories()
+        self.marks.watch({**dict.fromkeys(above, NAMES), **dict.fromkeys(inside, ALL)})
 
     def look(self, who=None, between=None, did=()):
         """Compare everything with what was seen last; what differs was not told by an event of its own."""
