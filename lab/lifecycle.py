@@ -122,9 +122,9 @@ def _run(host: Host, lock: int) -> None:
     nspawn += ["SYSTEMD_NSPAWN_TMPFS_TMP=0"]
     nspawn += ["systemd-nspawn", "--register=no", "--keep-unit", "--quiet", f"--machine={host.id}"]
     nspawn += [f"--hostname={host.name}", f"--network-bridge={network.bridge(host.id)}", "--capability=all"]
-    # Without these a host could not turn swap on, nor notice who changes a file.
+    # Without these a host could not turn swap on, nor notice who changes a file. Its name servers were
+    # written with its disk.
     nspawn += [
-        # (Its name servers were written with its disk.)
         "--system-call-filter=@swap @module fanotify_init fanotify_mark",
         "--resolv-conf=off",
         "--link-journal=no",
