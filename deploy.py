@@ -14,8 +14,10 @@ from tasks import (
     backups,
     database,
     gates,
+    health,
     machine,
     maintenance,
+    monitoring,
     places,
     pool,
     preflight,
@@ -52,6 +54,11 @@ for app in host.loop(settings.all_apps()):
     maintenance.leave(app=app)
 
 backups.schedule(settings=settings)
+
+# Who looks at it from now on: people, the host itself, and Prometheus.
+health.look()
+monitoring.watch(settings=settings, project=guard.PROJECT)
+health.watch(settings=settings)
 
 # What all of it must be able to do, and the end of the trial.
 for app in host.loop(settings.all_apps()):

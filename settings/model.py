@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from settings.app import App
 from settings.app_settings import AppSettings
 from settings.host import FirewallSettings, SshSettings, SwapSettings, TrialSettings
+from settings.monitoring import EXPORTER_PORTS, PORTS, HealthSettings, MonitoringSettings
 from settings.names import AppName
 from settings.postgresql import PostgresqlSettings
 from settings.types import AsTuple, EnvironmentName, Model, PackageName, ReceiptKey
@@ -29,6 +30,9 @@ class Settings(Model):
     + receipt_hours: how old its receipt may be, 1 to 8760, default 72
     + receipt_keys: public keys of those whose receipts count (python -m receipts key), default the own one
     + trial, ssh, swap, firewall, postgresql: see there; `swap` None leaves swap alone
+    + health: the gates of all apps, run on the host by a timer, default None: not at all
+    + monitoring: Prometheus and its exporters, default None: none; it needs `health`, and has its defaults
+      where that is None
     + apps: name to app; several may share one host
     """
 
@@ -45,6 +49,8 @@ class Settings(Model):
     swap: SwapSettings | None = SwapSettings()
     firewall: FirewallSettings = FirewallSettings()
     postgresql: PostgresqlSettings = PostgresqlSettings()
+    health: HealthSettings | None = None
+    monitoring: MonitoringSettings | None = None
     apps: dict[AppName, AppSettings] = {}
 
     @model_validator(mode="after")
@@ -93,6 +99,8 @@ class Settings(Model):
 
 def _unique_ports(settings: Settings) -> None:
     users = {settings.postgresql.port: "postgresql.port"}
+    if settings.monitoring is not None:
+        users |= dict.fromkeys(PORTS if settings.monitoring.server else EXPORTER_PORTS, "monitoring")
     taken = [
         (f"apps.{key}.services.{label}.port", service.port)
         for key, app in settings.apps.items()

@@ -6,7 +6,7 @@ from pyinfra.api.deploy import deploy
 
 from operations import packages, sshd, swap, ufw
 from settings import FirewallRule, Settings
-from tasks import backups, pool, recovery
+from tasks import backups, monitoring, pool, recovery
 from tasks.origin import comes_from
 
 # What the other layers are made of. The rest is in group_data.
@@ -41,6 +41,7 @@ def install(settings: Settings) -> None:
     pooled = [pool.PACKAGE] if pool.wanted(settings) else []
     if pooled:
         packages.masked(name="Keep the package's own pgbouncer off", unit=pool.PACKAGES_UNIT)
+    monitoring.keep_off(settings)
     if settings.upgrade:
         packages.upgraded(name="Install pending upgrades")
     packages.installed(
@@ -51,6 +52,7 @@ def install(settings: Settings) -> None:
             *settings.packages,
             *backups.packages(settings),
             *recovery.packages(settings),
+            *monitoring.packages_of(settings),
         ],
         recommends=settings.install_recommends,
     )

@@ -14,10 +14,12 @@ from facts.release import Releases
 from facts.swap import SYSCTL_FILE
 from operations import pgbackrest, pgbouncer, schema, sshd, trial, ufw
 from operations.backups import PROGRAM
+from operations.health import TIMER as HEALTH_TIMER
+from operations.monitoring import SECRETS as MONITORING_SECRETS
 from operations.trial import Touched
 from settings import Settings
 from settings.app import App
-from tasks import backups, maintenance, plan, recovery, services
+from tasks import backups, health, maintenance, monitoring, plan, recovery, services
 
 CLUSTERS = "/etc/postgresql/*/*"
 
@@ -103,6 +105,10 @@ def touched(settings: Settings, login: str) -> Touched:
     found.effect(ufw.FILES, "ufw-restore.sh", says="put back the firewall")
     found.effect([sshd.DROP_IN], "sshd-restore.sh", says="put back the logins of sshd")
     found.add([PROGRAM])
+    found.add([*health.paths(), *monitoring.paths()])
+    found.add([*monitoring.masks(), f"{MONITORING_SECRETS}/*"], kept=True)
+    found.units[HEALTH_TIMER] = {"scope": trial.HOST}
+    found.units |= {unit: {"scope": trial.HOST, "started": at} for unit, at in monitoring.units().items()}
     if settings.postgresql.recovery is not None:
         wants = [f"/etc/systemd/system/timers.target.wants/{timer}" for timer in pgbackrest.TIMERS]
         found.add([*pgbackrest.FILES, *wants])
