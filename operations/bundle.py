@@ -30,15 +30,17 @@ class File:
 
     + path: absolute
     + text: the whole of it, ended by a newline
+    + link: absolute path that it is a symbolic link to, instead of having a text, a mode and an owner
     + mode: four octal digits, default "0644"
     + user, group: owner, default root
     """
 
     path: str
-    text: str
+    text: str = ""
     mode: str = "0644"
     user: str = "root"
     group: str = "root"
+    link: str | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ def difference(files: Sequence[File], units: Sequence[Unit], now: BundleFields) 
 
 
 def _described(file: File) -> dict[str, str | None]:
+    if file.link is not None:
+        return {"link": file.link}
     digest = hashlib.sha256(file.text.encode()).hexdigest()
     return {"sha256": digest, "mode": file.mode, "owner": f"{file.user}:{file.group}"}
 
@@ -165,7 +169,10 @@ def _given(
     files: Sequence[File], units: Sequence[Unit], checks: Sequence[Sequence[str]], found: Difference
 ) -> Mapping[str, object]:
     texts = {
-        one.path: {"text": one.text, "mode": one.mode, "user": one.user, "group": one.group} for one in files
+        one.path: {"link": one.link}
+        if one.link is not None
+        else {"text": one.text, "mode": one.mode, "user": one.user, "group": one.group}
+        for one in files
     }
     return {
         "files": texts, "checks": [list(one) for one in checks], "write": found.write,
@@ -194,6 +201,10 @@ def _check(files: Sequence[File], units: Sequence[Unit], owned: Sequence[str]) -
             )
     for file in files:
         checked_path(file.path, "path")
+        if file.link is not None:
+            checked_path(file.link, "link")
+            if file.text:
+                raise OperationError(f"bundle: {file.path} is a link, and has a text; write one of them")
         if MODE.fullmatch(file.mode) is None:
             raise OperationError(f'bundle: mode {file.mode!r} of {file.path}; write it like "0644"')
     for unit in units:

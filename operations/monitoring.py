@@ -12,7 +12,7 @@ from typing import Any
 from pyinfra.api import OperationError
 
 from facts.script import text
-from operations import bundle
+from operations import bundle, dashboard
 from operations.supervisor_text import render
 
 CONFIGS = "/etc/hostwright/monitoring"
@@ -31,6 +31,7 @@ JOBS = {
 }
 EXPORTERS = ("node", "postgres")
 OWNED = [f"{CONFIGS}/*.yml", PROGRAM, *(f"{bundle.UNITS}/hostwright-{job}.service" for job in JOBS)]
+OWNED += dashboard.OWNED
 # What node exporter looks at: what a rule or docs/monitoring.md asks for.
 COLLECTORS = (
     "cpu", "diskstats", "filesystem", "loadavg", "meminfo", "netdev", "stat", "textfile", "time", "timex",
@@ -136,6 +137,7 @@ def files(one: Monitoring) -> list[bundle.File]:
             bundle.File(f"{CONFIGS}/alerts.yml", rules(one.minute)),
             bundle.File(f"{CONFIGS}/alertmanager.yml", alerts),
             bundle.File(PROGRAM, text("alertmanager-config.py"), mode="0755"),
+            *dashboard.files(),
         ]
     return made
 
@@ -201,6 +203,7 @@ def unit_text(job: str, one: Monitoring) -> str:
                     f"--config.file={CONFIGS}/prometheus.yml", f"--storage.tsdb.path={STATE}/prometheus",
                     f"--storage.tsdb.retention.time={one.keep_days}d",
                     f"--storage.tsdb.retention.size={one.keep_size}",
+                    f"--web.user-assets={dashboard.ROOT}",
                     "--query.max-concurrency=4", "--query.max-samples=5000000",
                 ],
                 # On a droplet of 2 GB; it collects garbage sooner instead of taking more.

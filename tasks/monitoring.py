@@ -9,7 +9,7 @@ from pyinfra import host
 from pyinfra.api.deploy import deploy
 
 from facts.bundle import There
-from operations import bundle, monitoring, packages, postgres, secrets
+from operations import bundle, dashboard, monitoring, packages, postgres, secrets
 from settings import Settings
 from settings.secret_values import values
 from tasks.health import METRICS
@@ -23,12 +23,15 @@ ALL = [*monitoring.OWNED, f"{monitoring.SECRETS}/*", METRICS]
 def packages_of(settings: Settings) -> list[str]:
     """Return the Debian packages that it needs."""
     mine = settings.monitoring
-    return [] if mine is None else monitoring.packages(server=mine.server)
+    if mine is None:
+        return []
+    return [*monitoring.packages(server=mine.server), *(dashboard.PACKAGES if mine.server else [])]
 
 
 def keep_off(settings: Settings) -> None:
     """Keep the units that the packages bring from ever running: they would listen on all addresses."""
-    for package in packages_of(settings):
+    mine = settings.monitoring
+    for package in [] if mine is None else monitoring.packages(server=mine.server):
         packages.masked(name=f"Keep the package's own {package} off", unit=f"{package}.service")
 
 

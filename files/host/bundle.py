@@ -40,8 +40,10 @@ def control(*words):
 
 
 def described(path):
+    if os.path.islink(path):
+        return {"link": os.readlink(path)}
     found = os.lstat(path)
-    if not os.path.isfile(path) or os.path.islink(path):
+    if not os.path.isfile(path):
         return {"sha256": None, "mode": None, "owner": None}
     with open(path, "rb") as file:
         digest = hashlib.sha256(file.read()).hexdigest()
@@ -82,10 +84,16 @@ def state(asked):
 
 
 def write(path, about, root=""):
-    """Write a whole file by rename; below another root it is nobody's yet."""
+    """Write a whole file, or make a link, by rename; below another root it is nobody's yet."""
     place = root + path
     os.makedirs(os.path.dirname(place), exist_ok=True)
     aside = os.path.join(os.path.dirname(place), f".{os.path.basename(place)}.hostwright-new")
+    if "link" in about:
+        if os.path.lexists(aside):
+            os.unlink(aside)
+        os.symlink(about["link"], aside)
+        os.rename(aside, place)
+        return
     handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(about["text"])

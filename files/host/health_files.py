@@ -33,13 +33,19 @@ def write(path, text, mode):
     os.rename(aside, path)
 
 
-def last_line(path):
-    """Return the last whole line of a file as JSON; None where there is none."""
+def json_lines(path, count):
+    """Return the last whole lines of a file as JSON, the oldest first; none where there is none."""
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             file.seek(max(0, size - 262144))
             lines = file.read().decode(errors="replace").splitlines()
-        return json.loads(lines[-1])
-    except (FileNotFoundError, NotADirectoryError, IndexError, ValueError):
-        return None
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    found = []
+    for line in lines[-count:]:
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue  # cut off by the start of what was read, or by a crash
+    return found

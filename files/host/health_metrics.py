@@ -4,10 +4,12 @@ import os
 import time
 
 from health_act import TRIAL, run_holds_lock
-from health_files import last_line, read_json
+from health_files import json_lines, read_json
 
 LEDGER = "/var/log/hostwright/ledger.jsonl"
 BACKUPS = "/etc/hostwright/backup"
+# Of the runs, those that are told of one by one.
+KEPT_RUNS = 8
 # A run that ended so left the host as it was meant to be.
 GOOD = ("confirmed", "rolled back")
 
@@ -36,6 +38,8 @@ HELP = {
     "run_last_timestamp_seconds": "When the last run of hostwright ended.",
     "run_last_ok": "Whether it left the host as declared.",
     "run_last_info": "What it was, and how it ended.",
+    "run_ended_timestamp_seconds": "When one of the last runs ended, and with which releases.",
+    "release_info": "The release that is current.",
     "run_at_work": "Whether a run holds the lock, or is unconfirmed.",
     "trial_armed_timestamp_seconds": "Since when a run is unconfirmed.",
 }
@@ -82,6 +86,8 @@ def metrics_text(config, states, began):
 
 
 def of_app(samples, app, about, state):
+    release = os.path.basename(os.path.realpath(f"{about['root']}/current"))
+    samples.add("release_info", 1, app=app, release=release)
     samples.add("gates_passed", state["passed"], app=app)
     samples.add("gates", state["gates"], app=app)
     samples.add("gates_seconds", state["seconds"], app=app)
@@ -137,7 +143,15 @@ def of_backups(samples, app):
 
 def of_runs(samples):
     """How the last run ended, and whether one is at work."""
-    last = last_line(LEDGER)
+    runs = json_lines(LEDGER, KEPT_RUNS)
+    for one in runs:
+        releases = {app: about.get("release", "") for app, about in (one.get("releases") or {}).items()}
+        samples.add(
+            "run_ended_timestamp_seconds", round(one.get("ended", 0)),
+            run=one.get("id", ""), outcome=one.get("outcome", ""), purpose=one.get("purpose", ""),
+            releases=", ".join(f"{app} {release}" for app, release in sorted(releases.items())),
+        )  # fmt: skip
+    last = runs[-1] if runs else None
     if last is not None:
         samples.add("run_last_timestamp_seconds", round(last.get("ended", 0)))
         samples.add("run_last_ok", last.get("outcome") in GOOD)

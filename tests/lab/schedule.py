@@ -30,6 +30,7 @@ LONGEST_FIRST = (
     "test_connector",
     "test_drift",
     "test_gates",
+    "test_dashboard",  # no host: a browser
     "test_ufw",
     "test_swap",
     "test_release",
