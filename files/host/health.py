@@ -43,7 +43,7 @@ def spec_of(about):
         short = {**gate, "seconds": min(gate.get("seconds", ROUND_SECONDS), ROUND_SECONDS)}
         if gate["kind"] == "running":
             # Whether it is still the same process is known from the round before.
-            short["stays"] = 1
+            short["stays"] = 0
         gates.append(short)
     return {**spec, "gates": gates, "gates_of_logs": logs}
 
