@@ -9,7 +9,7 @@ from health_files import last_line, read_json
 LEDGER = "/var/log/hostwright/ledger.jsonl"
 BACKUPS = "/etc/hostwright/backup"
 # A run that ended so left the host as it was meant to be.
-GOOD = ("confirmed", "rolled back")
+GOOD = ("confirmed", "rolled back", "unchanged")
 
 HELP = {
     "health_run_timestamp_seconds": "When the last round of health.py began.",

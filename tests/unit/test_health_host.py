@@ -357,3 +357,13 @@ def test_backups_and_runs_are_measured(host: Host) -> None:
         'hostwright_run_last_info{outcome="undone",purpose="deploy.py \\"x\\""} 1'
         in (host.place / "hostwright.prom").read_text()
     )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "ok"),
+    [("confirmed", 1), ("rolled back", 1), ("unchanged", 1), ("failed", 0), ("undone in part", 0)],
+)
+def test_how_the_last_run_ended(host: Host, outcome: str, ok: int) -> None:
+    (host.place / "var/log/hostwright/ledger.jsonl").write_text(json.dumps({"outcome": outcome}) + "\n")
+    host.round()
+    assert host.metrics()["run_last_ok"] == ok
