@@ -61,9 +61,9 @@ postgresql = {
 # restarted (None: never), and how often at most. docs/monitoring.md.
 health = None
 
-# Prometheus with its exporters, alerts and Alertmanager, all on 127.0.0.1: None, or {"server": True}, to which
-# "webhook": {"source": "environment", "variable": "ALERTS_URL"} adds who is told. It needs `health`, and has it
-# every 60 s where that is None.
+# Prometheus with its exporters, alerts and Alertmanager, all on 127.0.0.1: None, or {"server": True}, to
+# which "webhook": {"source": "environment", "variable": "ALERTS_URL"} adds who is told. It stands on
+# `health`, which then is looked at every 60 s where nothing else is said.
 monitoring = None
 
 # --- The apps ----------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ class App:
     + app: its name
     + root: its directory; the gates are those of the release that is current there
     + supervisor_config: what supervisorctl is told, None where systemd runs its services
+    + supervisor_unit: unit of that supervisor, default none
     + units: service to systemd unit, default none
     + flag: file that is there during maintenance, default none
     + log_root: directory whose size is measured, default none
@@ -39,6 +40,7 @@ class App:
     app: str
     root: str
     supervisor_config: str | None = None
+    supervisor_unit: str | None = None
     units: Mapping[str, str] = field(default_factory=dict)
     flag: str | None = None
     log_root: str | None = None
@@ -62,7 +64,8 @@ def config_text(
         about[name(one.app, "app")] = {
             "root": one.root,
             "manager": "systemd" if one.supervisor_config is None else "supervisor",
-            "config": one.supervisor_config, "units": dict(one.units), "flag": one.flag,
+            "config": one.supervisor_config, "unit": one.supervisor_unit, "units": dict(one.units),
+            "flag": one.flag,
             "log_root": one.log_root, "recovery": one.recovery,
         }  # fmt: skip
     given: dict[str, object] = {"every": every, "metrics": metrics, "apps": about}

@@ -99,8 +99,6 @@ class Settings(Model):
 
 def _unique_ports(settings: Settings) -> None:
     users = {settings.postgresql.port: "postgresql.port"}
-    if settings.monitoring is not None:
-        users |= dict.fromkeys(PORTS if settings.monitoring.server else EXPORTER_PORTS, "monitoring")
     taken = [
         (f"apps.{key}.services.{label}.port", service.port)
         for key, app in settings.apps.items()
@@ -112,6 +110,8 @@ def _unique_ports(settings: Settings) -> None:
         for key, app in settings.apps.items()
         if app.database is not None and app.database.pool is not None
     ]
+    if settings.monitoring is not None:
+        taken += [("monitoring", port) for port in (PORTS if settings.monitoring.server else EXPORTER_PORTS)]
     for place, port in taken:
         other = users.setdefault(port, place)
         if other != place:

@@ -69,6 +69,7 @@ def _about(app: App) -> health.App:
         app=app.key,
         root=app.root,
         supervisor_config=app.supervisor_config if app.supervised else None,
+        supervisor_unit=app.unit if app.supervised else None,
         units={} if app.supervised else {label: app.service_unit(label) for label in app.services},
         flag=app.maintenance_flag,
         log_root=app.log_root if app.supervised else None,

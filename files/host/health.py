@@ -16,7 +16,7 @@ from health_act import actions_left, busy, restart
 from health_files import read_json, say, write
 from health_logs import read_logs
 from health_metrics import metrics_text
-from health_services import look, restarts_since
+from health_services import look, restarts_since, starts
 
 CONFIG = "/etc/hostwright/health.json"
 STATE = "/var/lib/hostwright/health"
@@ -43,7 +43,7 @@ def spec_of(about):
         short = {**gate, "seconds": min(gate.get("seconds", ROUND_SECONDS), ROUND_SECONDS)}
         if gate["kind"] == "running":
             # Whether it is still the same process is known from the round before.
-            short["stays"] = 1
+            short["stays"] = 0
         gates.append(short)
     return {**spec, "gates": gates, "gates_of_logs": logs}
 
@@ -91,10 +91,14 @@ def round_of(app, about, spec, found, before, now, held):
     rounds = before.get("failing", {})
     line = {"at": round(now), "passed": found["passed"], "failed": sorted({one["gate"] for one in failed})}
     restarts = before.get("restarts", {})
-    fresh = restarts_since(before.get("services", {}), services)
+    started, cursor = {}, None
+    if about["unit"] is not None:
+        started, cursor = starts(about["unit"], before.get("supervisor"))
+    fresh = restarts_since(before.get("services", {}), services, started)
     return {
         "app": app, "at": now, "passed": found["passed"], "seconds": found["seconds"],
         "gates": len(found["gates"]), "failed": failed, "held": held, "services": services,
+        "supervisor": cursor,
         "restarts": {one: restarts.get(one, 0) + fresh[one] for one in services},
         # While a run is at work, or an app drains, nothing counts: it begins anew after that.
         "failing": {} if held else {one: rounds.get(one, 0) + 1 for one in sorted(ill)},

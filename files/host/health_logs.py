@@ -104,7 +104,7 @@ def whole_lines(data, inode, end, grown):
     half = len(data) - cut
     if half > 8192:
         cut, half = len(data), 0
-    return data[:cut].decode(errors="replace"), [inode, end - half], grown
+    return data[:cut].decode(errors="replace"), [inode, end - half], max(0, grown - half)
 
 
 def rest_of_turned(path, inode, offset):

@@ -11,7 +11,7 @@ BACKUPS = "/etc/hostwright/backup"
 # Of the runs, those that are told of one by one.
 KEPT_RUNS = 8
 # A run that ended so left the host as it was meant to be.
-GOOD = ("confirmed", "rolled back")
+GOOD = ("confirmed", "rolled back", "unchanged")
 
 HELP = {
     "health_run_timestamp_seconds": "When the last round of health.py began.",

@@ -1,9 +1,13 @@
 """What health.py asks of process managers: which services run, and how often they began anew."""
 
+import re
+
 from gates_common import RedError
 from gates_watched import supervisor_look, systemd_look
+from health_logs import new_entries
 
 ANSWER_SECONDS = 5.0
+SPAWNED = re.compile(r"\bspawned: '([^']+)' with pid [0-9]+")
 
 
 def look(spec):
@@ -26,12 +30,27 @@ def look(spec):
     return found
 
 
-def restarts_since(before, now):
+def starts(unit, cursor):
+    """
+    Return service to how often supervisor started it since the round before, and where the next one begins.
+
+    Asked, it tells only of the process that is there now; in its journal is each.
+    """
+    text, after = new_entries(unit, cursor)
+    found = {}
+    for line in text.splitlines() if cursor is not None else ():
+        match = SPAWNED.search(line)
+        if match is not None:
+            found[match[1]] = found.get(match[1], 0) + 1
+    return found, after
+
+
+def restarts_since(before, now, started):
     """
     Return how often each service began anew since the round before.
 
-    systemd counts; supervisor tells only whether it is another process, so that several starts between two
-    rounds are one.
+    + before, now: services as `look` has them
+    + started: service to its starts by the journal, as far as is known
     """
     found = {}
     for service, about in now.items():
@@ -42,6 +61,9 @@ def restarts_since(before, now):
             continue
         counted = int(mark[2]) - int(was[2]) if len(mark) == len(was) == 3 else 0
         found[service] = max(1, counted)
+    for service, count in started.items():
+        if service in found and service in before:
+            found[service] = max(found[service], count)
     # What was between two starts at the last round must not hide them.
     for service, about in now.items():
         was = before.get(service)

@@ -1,0 +1,208 @@
+"""Monitoring on a real host: alerts fire when it happens and end after it; switched off, nothing is left."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+
+import pytest
+
+from operations import health, monitoring
+from tests.lab import alert_cases
+from tests.lab.playbook import LabHost, fingerprint, shell, ssh
+from tests.lab.project import STATUS, Deployed, copy
+
+TEMPLATE = "deployed"
+# What is slow is a wait, and it is the same on both: the packages of trixie are seen by hand and in docs.
+pytestmark = pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope="module")
+ON = '{"health": {"every": 10, "restart_after": 2}, "monitoring": {"every": 5, "minute": 2}}'
+# The kernel and the clock are the machine's, which other tests keep busy.
+OF_THE_MACHINE = {"ClockWrong", "CpuHigh", "MemoryLow", "SwapUsed"}
+# Waits until some alerts have all been seen "firing", or are all "over"; prints which of them lack.
+WAIT = """
+import json, sys, time, urllib.request
+state, seconds, names = sys.argv[1], float(sys.argv[2]), set(sys.argv[3:])
+began, seen = time.monotonic(), set()
+while True:
+    with urllib.request.urlopen("http://127.0.0.1:9090/api/v1/alerts", timeout=5) as answer:
+        found = json.load(answer)["data"]["alerts"]
+    # What is about to fire counts as not over.
+    firing = {one["labels"]["alertname"] for one in found if state == "over" or one["state"] == "firing"}
+    seen |= firing
+    lack = names - seen if state == "firing" else names & firing
+    if not lack or time.monotonic() > began + seconds:
+        print(json.dumps({"lack": sorted(lack), "firing": sorted(firing)}))
+        break
+    time.sleep(0.5)
+"""
+# Holds connections open: a login by the local socket, as PostgreSQL's protocol has it.
+CONNECT = """
+import socket, struct, sys, time
+body = struct.pack("!i", 196608) + b"user\\0postgres\\0database\\0postgres\\0\\0"
+held = []
+for _ in range(int(sys.argv[1])):
+    one = socket.socket(socket.AF_UNIX)
+    one.connect("/run/postgresql/.s.PGSQL.5432")
+    one.sendall(struct.pack("!i", len(body) + 4) + body)
+    held.append(one)
+time.sleep(float(sys.argv[2]))
+"""
+STATE = "/var/backups/rec_io/state.json"
+LOGS = "/opt/rec_io/shared/logs"
+
+
+def wait(host: LabHost, state: str, seconds: float, *names: str) -> None:
+    said = json.loads(
+        shell(host, f"python3 - {state} {seconds} {' '.join(names)}", stdin=WAIT, timeout=seconds + 30)
+    )
+    assert said["lack"] == [], f"not {state} after {seconds} s, while {said['firing']} are firing"
+
+
+def firing(host: LabHost) -> set[str]:
+    return set(json.loads(shell(host, "python3 - over 0", stdin=WAIT))["firing"])
+
+
+@pytest.fixture(scope="module")
+def watched(lab_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Deployed:
+    made = Deployed(lab_host, "root", copy(tmp_path_factory.mktemp("monitoring")))
+    declare(made, ON)
+    made.run("-y")
+    return made
+
+
+def declare(deployed: Deployed, given: str) -> None:
+    file = deployed.project / "group_data/lab.py"
+    text = file.read_text().partition("\n# test\n")[0]
+    file.write_text(f"{text}\n# test\noverrides = {{**overrides, **{given}}}\n")
+
+
+def settled(host: LabHost) -> dict[str, str]:
+    """Everything that a run with nothing to do leaves alone: files, processes, roles."""
+    found = fingerprint(host, "/etc", "/usr/local")
+    found["units"] = shell(host, "systemctl show -p Id,MainPID --type=service --state=running 'hostwright-*'")
+    found["timer"] = shell(host, "systemctl show -p ActiveEnterTimestamp hostwright-health.timer")
+    roles = "SELECT xmin, rolname FROM pg_authid ORDER BY 2"
+    found["roles"] = shell(host, f"cd / && runuser -u postgres -- psql -XAtqc '{roles}'")
+    return found
+
+
+def test_again_nothing_changes(watched: Deployed) -> None:
+    before = settled(watched.host)
+    assert watched.changed() == []
+    assert settled(watched.host) == before
+
+
+def test_everything_is_asked_and_only_from_here(watched: Deployed) -> None:
+    host = watched.host
+    listening = shell(host, "ss -Htlnp | grep prometheus | awk '{print $4}'").split()
+    assert sorted(listening) == [f"127.0.0.1:{port}" for port in (9090, 9093, 9100, 9187)]
+    ask = (
+        "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9090/api/v1/targets').read().decode())"
+    )
+    for _ in range(20):
+        targets = json.loads(shell(host, f'python3 -c "{ask}"'))["data"]["activeTargets"]
+        if all(one["health"] == "up" for one in targets):
+            break
+        time.sleep(1)
+    assert {one["labels"]["job"]: one["health"] for one in targets} == dict.fromkeys(monitoring.JOBS, "up")
+    assert {one["labels"]["host"] for one in targets} == {host.name}
+    # No password: it is let in for what it is, and may look at nothing in the apps' databases.
+    as_prometheus = "cd / && runuser -u prometheus -- psql -XAtq"
+    assert (
+        shell(
+            host,
+            f"{as_prometheus} -d postgres -c 'SELECT pg_has_role(current_user, $$pg_monitor$$, $$member$$)'",
+        )
+        == "t"
+    )
+    assert "pg_hba.conf rejects" in ssh(host, f"{as_prometheus} -d rec_io_db -c 'SELECT 1'").stderr
+    for package in monitoring.packages(server=True):
+        assert ssh(host, f"systemctl is-enabled {package}").stdout == "masked\n"
+
+
+def test_rules_as_they_are_meant(watched: Deployed) -> None:
+    host = watched.host
+    shell(host, "mkdir -p /root/rules && cat >/root/rules/rules.yml", stdin=alert_cases.rules_without_words())
+    shell(host, "cat >/root/rules/cases.yml", stdin=alert_cases.promtool_text("rules.yml"))
+    said = ssh(
+        host, "cd /root/rules && promtool test rules cases.yml && promtool check rules rules.yml", timeout=120
+    )
+    assert said.returncode == 0, said.stdout + said.stderr
+    metrics = "/var/lib/prometheus/node-exporter/hostwright.prom"
+    said = ssh(host, f"promtool check metrics <{metrics}")
+    assert (said.returncode, said.stdout + said.stderr) == (0, "")
+
+
+def test_alerts_fire_when_it_happens_and_end_after_it(watched: Deployed) -> None:
+    host = watched.host
+    # Neither firing nor about to, minutes after the deploy.
+    assert firing(host) <= OF_THE_MACHINE
+    pid = STATUS.replace(" status", " pid")
+    busy = {
+        # Supervisor takes one that dies within 3 s for one that cannot start, and gives it up in the end.
+        "root": f"sh -c 'for n in 1 2 3 4 5 6 7; do kill -9 $({pid} trade_manager); sleep 5; done'",
+        "postgres": "python3 /tmp/connect.py 65 30",
+        "nobody": "timeout 40 sh -c 'for n in $(seq $(nproc)); do while :; do :; done & done; wait'",
+    }
+    shell(host, "cat >/tmp/connect.py", stdin=CONNECT)
+    for user, command in busy.items():
+        shell(host, f"systemd-run --quiet --uid={user} --nice=10 -- {command}")
+    spoil = f"""
+    {STATUS.replace(" status", " stop")} main_app
+    cp -p {STATE} /root/state.json
+    sed -i 's/"made": [0-9]*/"made": 1000/; s/"ok": true/"ok": false/' {STATE}
+    for n in $(seq 30); do echo "2026-01-01T00:00:00Z ERROR made up"; done >>{LOGS}/live_data_writer.log
+    head -c 12000000 /dev/zero | tr '\\0' '\\n' >>{LOGS}/trade_history_archiver.log
+    echo '{{"outcome": "undone", "ended": 1}}' >>/var/log/hostwright/ledger.jsonl
+    fallocate -l $(($(df --output=avail -B1 / | tail -1) - 1000000000)) /root/large
+    systemctl stop hostwright-alertmanager
+    """
+    shell(host, spoil)
+    happened = [
+        "ServiceDown", "GatesFailing", "BackupTooOld", "BackupFailed", "ErrorLines", "LogGrowth", "RunFailed",
+        "DiskAlmostFull", "ExporterDown", "RestartLoop", "DatabaseConnections", "CpuHigh", "HealthRestarted",
+    ]  # fmt: skip
+    wait(host, "firing", 75, *happened)
+    mend = f"""
+    rm /root/large
+    cp -p /root/state.json {STATE}
+    sed -i '$d' /var/log/hostwright/ledger.jsonl
+    systemctl start hostwright-alertmanager
+    """
+    shell(host, mend)
+    # The service that was stopped is back by the host's own doing.
+    passing = {"HealthRestarted", "LogGrowth", "RestartLoop", "ErrorLines", *OF_THE_MACHINE}
+    wait(host, "over", 60, *(one for one in happened if one not in passing))
+    assert " RUNNING " in shell(host, f"{STATUS} main_app")
+    (done,) = (json.loads(line) for line in shell(host, "cat /var/log/hostwright/health.jsonl").splitlines())
+    assert (done["service"], done["ok"]) == ("main_app", True)
+    assert re.search(
+        r"main_app failed 2 times: expected .*, saw .*; restarted",
+        shell(host, "journalctl -o cat -u hostwright-health"),
+    )
+
+
+def test_switched_off_nothing_is_left_of_it(watched: Deployed) -> None:
+    host = watched.host
+    declare(watched, "{}")
+    watched.run("-y")
+    assert (
+        shell(host, "ls /etc/systemd/system | grep -c 'hostwright-[hnpa]' || true") == "1"
+    )  # hostwright-prove
+    for place in (*monitoring.OWNED, *health.OWNED, "/var/lib/prometheus/node-exporter/hostwright.prom"):
+        assert ssh(host, f"ls {place}").stdout == ""
+    assert shell(host, "ss -Htlnp | grep -c prometheus || true") == "0"
+    roles = "cd / && runuser -u postgres -- psql -XAtqc 'SELECT rolname FROM pg_roles'"
+    assert "prometheus" not in shell(host, roles).split()
+    assert watched.changed() == []
+
+
+def test_what_is_installed_for_people(watched: Deployed) -> None:
+    said = shell(watched.host, "monitor_performance")
+    for words in ("CPU ", "memory ", "disk / ", "rec_io ", "12 of 12 RUNNING", "PostgreSQL ", "rec_io_db "):
+        assert words in said
+    shell(watched.host, "useradd --create-home guest")
+    guest = shell(watched.host, "runuser -u guest -- monitor_performance")
+    assert "(only root may see that)" in guest
+    assert "CPU " in guest
