@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from pyinfra.api import OperationError
 
@@ -33,6 +33,7 @@ class App:
     + supervisor_unit: unit of that supervisor, default none
     + units: service to systemd unit, default none
     + flag: file that is there during maintenance, default none
+    + database: its database, default none
     + log_root: directory whose size is measured, default none
     + recovery: regular expression of the line about a recovery, with the group (?P<ms>...), default none
     """
@@ -44,7 +45,23 @@ class App:
     units: Mapping[str, str] = field(default_factory=dict)
     flag: str | None = None
     log_root: str | None = None
+    database: str | None = None
     recovery: str | None = None
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """
+    How what is usual of each app is learnt, anew for each release.
+
+    + hours: how long
+    + samples: values of each metric at least, of the 288 that this time has
+    + database: where PostgreSQL's exporter answers
+    """
+
+    hours: float
+    samples: int
+    database: str
 
 
 def config_text(
@@ -54,6 +71,7 @@ def config_text(
     restart_after: int | None,
     restarts_per_hour: int,
     metrics: str | None,
+    baseline: Baseline | None = None,
 ) -> str:
     """Return what health.py reads; arguments as for `files`."""
     about = {}
@@ -66,9 +84,10 @@ def config_text(
             "manager": "systemd" if one.supervisor_config is None else "supervisor",
             "config": one.supervisor_config, "unit": one.supervisor_unit, "units": dict(one.units),
             "flag": one.flag,
-            "log_root": one.log_root, "recovery": one.recovery,
+            "log_root": one.log_root, "recovery": one.recovery, "database": one.database,
         }  # fmt: skip
     given: dict[str, object] = {"every": every, "metrics": metrics, "apps": about}
+    given["baseline"] = None if baseline is None else asdict(baseline)
     given |= {"restart_after": restart_after, "restarts_per_hour": restarts_per_hour}
     return json.dumps(given, indent=1, sort_keys=True) + "\n"
 
@@ -80,6 +99,7 @@ def files(
     restart_after: int | None = None,
     restarts_per_hour: int = 3,
     metrics: str | None = None,
+    baseline: Baseline | None = None,
 ) -> list[bundle.File]:
     """
     Return the files of the timer that runs the gates of these apps.
@@ -89,6 +109,7 @@ def files(
     + restart_after: rounds in a row that a service must have failed to be restarted, default None, never
     + restarts_per_hour: of one app's services, default 3
     + metrics: file for node exporter's textfile collector, in a directory that is there, default none
+    + baseline: how what is usual is learnt, default not at all
 
     Raises OperationError for what is not usable.
 
@@ -111,6 +132,7 @@ def files(
         restart_after=restart_after,
         restarts_per_hour=restarts_per_hour,
         metrics=metrics,
+        baseline=baseline,
     )
     program = f"{PROGRAMS}/health.py"
     service = render("health.service.j2", program=program, config=CONFIG, seconds=ROUND_SECONDS)

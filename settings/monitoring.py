@@ -22,6 +22,18 @@ Bytes = Annotated[
 ]
 
 
+class BaselineSettings(Model):
+    """
+    How long what is usual of an app is learnt after each new release; kept only where `monitoring` is on.
+
+    + hours: default 24
+    + samples: values of each metric at least, of the 288 that this time has, default 100
+    """
+
+    hours: Annotated[float, Field(gt=0, le=14 * 24)] = 24
+    samples: Annotated[int, Field(ge=3, le=288)] = 100
+
+
 class HealthSettings(Model):
     """
     How often the gates of all apps are run on the host itself, and what follows.
@@ -29,11 +41,13 @@ class HealthSettings(Model):
     + every: seconds from round to round, 10 to 3600, default 60
     + restart_after: rounds in a row that a service must have failed to be restarted, default None, never
     + restarts_per_hour: restarts of one app's services in an hour at most, default 3
+    + baseline: how long what is usual is learnt, default 24 hours; None: it is not learnt
     """
 
     every: Annotated[int, Field(ge=10, le=3600)] = 60
     restart_after: Annotated[int, Field(ge=2, le=1440)] | None = None
     restarts_per_hour: Annotated[int, Field(ge=1, le=60)] = 3
+    baseline: BaselineSettings | None = BaselineSettings()
 
 
 class EmailSettings(Model):

@@ -6,6 +6,7 @@ from pyinfra.api.deploy import deploy
 
 from facts.script import text
 from operations import atomic, bundle, health
+from operations.monitoring import JOBS
 from settings import Settings
 from settings.app import App
 from settings.monitoring import HealthSettings
@@ -51,6 +52,7 @@ def watch(settings: Settings) -> None:
             restart_after=mine.restart_after,
             restarts_per_hour=mine.restarts_per_hour,
             metrics=METRICS if settings.monitoring is not None else None,
+            baseline=None if settings.monitoring is None else _baseline(mine),
         ),
         units=health.units(),
         owned=health.OWNED,
@@ -64,6 +66,13 @@ def paths() -> list[str]:
     return [health.LOOK, *health.OWNED[:3], *units, wanted]
 
 
+def _baseline(mine: HealthSettings) -> health.Baseline | None:
+    if mine.baseline is None:
+        return None
+    exporter = f"http://127.0.0.1:{JOBS['postgres'][1]}/metrics"
+    return health.Baseline(mine.baseline.hours, mine.baseline.samples, exporter)
+
+
 def _about(app: App) -> health.App:
     return health.App(
         app=app.key,
@@ -72,6 +81,7 @@ def _about(app: App) -> health.App:
         supervisor_unit=app.unit if app.supervised else None,
         units={} if app.supervised else {label: app.service_unit(label) for label in app.services},
         flag=app.maintenance_flag,
+        database=None if app.database is None else app.database.database,
         log_root=app.log_root if app.supervised else None,
         recovery=None if app.drill is None else app.drill.recovery,
     )

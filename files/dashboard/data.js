@@ -106,7 +106,7 @@ function judge(host, now, all, one) {
   const seen = one("hostwright_health_run_timestamp_seconds");
   const every = one("hostwright_health_every_seconds") || 60;
   if (seen === undefined && host.measured) say("bad", "nothing is known of its apps");
-  else if (now - seen > 3 * every + 60) say("bad", `its apps were last looked at ${ago(now - seen)}`);
+  else if (now - seen > 4 * every) say("bad", `its apps were last looked at ${ago(now - seen)}`);
   if (host.measured && now - host.measured > 180) say("bad", `last measured ${ago(now - host.measured)}`);
   for (const it of host.services) if (!it.runs && !it.held) say("bad", `${it.service} of ${it.app} does not run`);
   for (const it of host.gates) {
@@ -141,7 +141,7 @@ function gates(all, one) {
     app, passed: value === 1, held: one("hostwright_held", { app }) === 1,
     count: one("hostwright_gates", { app }), seconds: one("hostwright_gates_seconds", { app }),
     failed: all("hostwright_gate_failed").filter((it) => it.labels.app === app).map((it) => it.labels.gate),
-    recovery: one("hostwright_recovery_seconds", { app }),
+    recovery: one("hostwright_recovery_seconds", { app }), learned: one("hostwright_baseline_learned_ratio", { app }),
   })).sort((a, b) => a.passed - b.passed || a.app.localeCompare(b.app));
 }
 

@@ -96,11 +96,12 @@ export function showTables(hosts) {
       state(one.runs ? "well" : one.held ? "warn" : "bad", one.runs ? "runs" : one.held ? "held" : "down"),
       one.cpu === undefined ? null : percent(one.cpu), one.memory === undefined ? null : bytes(one.memory),
       one.restarts === undefined ? null : number(one.restarts)])));
-  part("gates", rows("gates"), (all) => table("Gates", ["App", "State", "Took", "Recovery"],
+  part("gates", rows("gates"), (all) => table("Gates", ["App", "State", "Took", "Recovery", "What is usual"],
     all.map((one) => [one.passed ? "well" : "bad", on(one, one.app),
       one.passed ? state("well", `all ${one.count ?? ""} pass`) : state("bad", `fail: ${one.failed.join(", ")}`),
       one.seconds === undefined ? null : took(one.seconds),
-      one.recovery === undefined ? null : took(one.recovery)])));
+      one.recovery === undefined ? null : took(one.recovery),
+      one.learned === undefined ? null : one.learned < 1 ? `learnt to ${percent(one.learned)}` : "known"])));
   part("machine", rows("machine"), (all) => table("Machine", ["What", "Used", "Of"],
     all.map((one) => [one.used > 0.9 ? "bad" : one.used > 0.8 ? "warn" : "well", on(one, one.what),
       h("span", { class: "share" }, meter(one.used), " ", percent(one.used)),
@@ -117,7 +118,7 @@ export function showTables(hosts) {
       one.size === undefined ? null : bytes(one.size),
       one.proved === undefined ? "none yet"
         : [state(one.proved ? "well" : "bad", one.proved ? "proven" : "failed"), " ", moment(one.proven)]])));
-  const good = new Set(["confirmed", "rolled back"]);
+  const good = new Set(["confirmed", "rolled back", "unchanged"]);
   part("runs", rows("runs"), (all) => table("Last runs", ["Run", "How it ended", "When", "Releases"],
     all.slice(0, 8).map((one) => [good.has(one.outcome) ? "well" : "bad", on(one, one.purpose),
       state(good.has(one.outcome) ? "well" : "bad", one.outcome), moment(one.ended), one.releases || null])));

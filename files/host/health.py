@@ -13,10 +13,12 @@ import sys
 import time
 
 from health_act import actions_left, busy, restart
+from health_baseline import after_round
 from health_files import read_json, say, write
 from health_logs import read_logs
 from health_metrics import metrics_text
 from health_services import look, restarts_since, starts
+from health_usage import databases, this_boot
 
 CONFIG = "/etc/hostwright/health.json"
 STATE = "/var/lib/hostwright/health"
@@ -83,6 +85,10 @@ def failed_of(found):
     ]
 
 
+def release_of(about):
+    return os.path.basename(os.path.realpath(f"{about['root']}/current"))
+
+
 def round_of(app, about, spec, found, before, now, held):
     """Return what is known of an app after this round, from what was known before it."""
     services = look(spec)
@@ -96,7 +102,8 @@ def round_of(app, about, spec, found, before, now, held):
         started, cursor = starts(about["unit"], before.get("supervisor"))
     fresh = restarts_since(before.get("services", {}), services, started)
     return {
-        "app": app, "at": now, "passed": found["passed"], "seconds": found["seconds"],
+        "app": app, "release": release_of(about), "at": now,
+        "passed": found["passed"], "seconds": found["seconds"],
         "gates": len(found["gates"]), "failed": failed, "held": held, "services": services,
         "supervisor": cursor,
         "restarts": {one: restarts.get(one, 0) + fresh[one] for one in services},
@@ -135,6 +142,11 @@ def main(path):
         sys.exit(f"{path} does not exist or is no JSON; deploy.py writes it, where 'health' is declared")
     os.makedirs(STATE, mode=0o755, exist_ok=True)
     began, states = time.time(), {}
+    told, rows = config.get("baseline"), {}
+    if told is not None:
+        boot, uptime = this_boot()
+        told = {**told, "every": config["every"], "boot": boot, "uptime": uptime, "now": began}
+        rows = databases(told["database"])
     specs = {app: spec_of(about) for app, about in config["apps"].items()}
     at_work = {app: begin(spec) for app, spec in specs.items() if spec is not None and spec["gates"]}
     for app, about in config["apps"].items():
@@ -148,6 +160,8 @@ def main(path):
         states[app] = round_of(app, about, specs[app], found, before, began, held)
         if not held:
             act(config, app, about, states[app])
+        if told is not None:
+            states[app] |= after_round(app, states[app], before, rows.get(about.get("database")), told)
         write(f"{STATE}/{app}.json", json.dumps(states[app], indent=1), 0o600)
     if config["metrics"] is not None:
         # Others read it: it has names and numbers, and no word of what a gate saw.

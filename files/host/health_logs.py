@@ -34,7 +34,7 @@ class Lines:
             self.of_all = [re.compile(ERRORS)]
         self.recovery = None if recovery is None else re.compile(recovery)
         self.errors = dict(before.get("errors", {}))
-        self.written = before.get("written", 0)
+        self.written, self.lines = before.get("written", 0), before.get("lines", 0)
         self.recovered = before.get("recovered")
 
     def take(self, service, text, now):
@@ -42,6 +42,7 @@ class Lines:
         patterns = [*self.of_all, *([self.of_one[service]] if service in self.of_one else [])]
         hits = 0
         for line in text.splitlines():
+            self.lines += 1
             line = line[:8192]
             hits += any(pattern.search(line) for pattern in patterns)
             found = self.recovery.search(line) if self.recovery is not None else None
@@ -66,7 +67,7 @@ def read_logs(about, spec, before, now):
             lines.written += len(text.encode()) if cursor is not None else 0
             lines.take(service, text, now)
     return {
-        "errors": lines.errors, "written": lines.written, "recovered": lines.recovered,
+        "errors": lines.errors, "written": lines.written, "lines": lines.lines, "recovered": lines.recovered,
         "positions": positions, "cursors": cursors,
     }  # fmt: skip
 

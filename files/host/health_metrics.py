@@ -24,12 +24,20 @@ HELP = {
     "service_running": "Whether a service runs.",
     "service_restarts_total": "How often a service began anew, as far as was seen.",
     "health_restarts_total": "How often health.py restarted a service.",
+    "service_memory_bytes": "Memory of a service, its processes' shares of what they share.",
+    "service_cpu_ratio": "How much of one CPU a service used since the round before.",
     "held": "Whether a run or maintenance keeps health.py from acting.",
     "log_bytes": "Size of an app's log directory.",
     "log_written_bytes_total": "What an app wrote to its logs.",
+    "log_lines_total": "Lines of an app's logs.",
     "error_lines_total": "Log lines that match the app's log gates.",
     "recovery_seconds": "How long the app's last recovery took, by its log.",
     "recovery_timestamp_seconds": "When that was seen.",
+    "baseline_value": "What is measured now of what has, or will have, a usual range.",
+    "baseline_low": "The lower end of what is usual.",
+    "baseline_high": "The upper end of what is usual.",
+    "baseline_ready": "Whether the usual range is known; 0 while it is learnt.",
+    "baseline_learned_ratio": "How much of the time of learning is over.",
     "backup_last_success_timestamp_seconds": "When the newest backup was made, or since when one is due.",
     "backup_last_attempt_ok": "Whether the last attempt at a backup succeeded.",
     "backup_last_proof_timestamp_seconds": "When one was last proven, or since when that is due.",
@@ -51,7 +59,7 @@ class Samples:
     def __init__(self):
         self.of = {}
 
-    def add(self, metric, value, **labels):
+    def add(self, metric, value, /, **labels):
         if value is None:
             return
         inside = ",".join(f'{key}="{escaped(text)}"' for key, text in labels.items())
@@ -80,14 +88,15 @@ def metrics_text(config, states, began):
     samples.add("health_round_seconds", round(time.time() - began, 3))
     for app, state in states.items():
         of_app(samples, app, config["apps"][app], state)
+        if "baseline" in state:
+            of_usage(samples, app, state)
         of_backups(samples, app)
     of_runs(samples)
     return samples.text()
 
 
 def of_app(samples, app, about, state):
-    release = os.path.basename(os.path.realpath(f"{about['root']}/current"))
-    samples.add("release_info", 1, app=app, release=release)
+    samples.add("release_info", 1, app=app, release=state["release"])
     samples.add("gates_passed", state["passed"], app=app)
     samples.add("gates", state["gates"], app=app)
     samples.add("gates_seconds", state["seconds"], app=app)
@@ -102,12 +111,34 @@ def of_app(samples, app, about, state):
     logs = state["logs"]
     samples.add("log_bytes", directory_bytes(about.get("log_root")), app=app)
     samples.add("log_written_bytes_total", logs["written"], app=app)
+    samples.add("log_lines_total", logs["lines"], app=app)
     for service, count in logs["errors"].items():
         samples.add("error_lines_total", count, app=app, service=service)
     if logs["recovered"]:
         whose = {"app": app, "service": logs["recovered"]["service"]}
         samples.add("recovery_seconds", logs["recovered"]["seconds"], **whose)
         samples.add("recovery_timestamp_seconds", round(logs["recovered"]["at"]), **whose)
+
+
+def of_usage(samples, app, state):
+    """What the services use, what is usual, and what is now."""
+    for service, used in state["used"]["of"].items():
+        samples.add("service_memory_bytes", used["memory"], app=app, service=service)
+        samples.add("service_cpu_ratio", state["used"]["cpu"].get(service), app=app, service=service)
+    known = state["baseline"]
+    samples.add("baseline_learned_ratio", known["learned"], app=app)
+    for key, value in known["values"].items():
+        samples.add("baseline_value", value, app=app, **of_key(key))
+    for key, about in known["ranges"].items():
+        samples.add("baseline_low", about["low"], app=app, **of_key(key))
+        samples.add("baseline_high", about["high"], app=app, **of_key(key))
+    for key in sorted({*known["ranges"], *known["learning"]}):
+        samples.add("baseline_ready", key in known["ranges"], app=app, **of_key(key))
+
+
+def of_key(key):
+    metric, _, service = key.partition(" ")
+    return {"metric": metric, "service": service} if service else {"metric": metric}
 
 
 def directory_bytes(path):

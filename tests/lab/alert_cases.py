@@ -47,6 +47,10 @@ def app(metric: str, values: str, **labels: str) -> dict[str, str]:
     return one(f"hostwright_{metric}", values, app="shop", **labels)
 
 
+def usual(end: str, values: str, of: str, **labels: str) -> dict[str, str]:
+    return {series(f"hostwright_baseline_{end}", {**APP, "metric": of, **labels}): values}
+
+
 def disk(avail: str, readonly: int = 0) -> dict[str, str]:
     place = {"mountpoint": "/", "device": "/dev/vda1"}
     return {
@@ -82,6 +86,26 @@ CASES = (
         {**app("recovery_seconds", f"0.04{LONG}"), **app("recovery_timestamp_seconds", f"0{LONG}")},
         None, (1,),
     ),
+    Case(
+        "OutsideBaseline",
+        {
+            **usual("value", "100+0x4 300+0x40 100+0x9", of="gates"),
+            **usual("low", f"50{LONG}", of="gates"),
+            **usual("high", f"200{LONG}", of="gates"),
+        },
+        36, (34, 46), {**APP, "metric": "gates"},
+    ),
+    Case(
+        "OutsideBaseline",
+        {
+            **usual("value", "100+0x4 10+0x40", of="cpu", service="web"),
+            **usual("low", f"50{LONG}", of="cpu", service="web"),
+            **usual("high", f"200{LONG}", of="cpu", service="web"),
+        },
+        36, (34,), {**SERVICE, "metric": "cpu"},
+    ),
+    # While it is learnt there is no range.
+    Case("OutsideBaseline", usual("value", "100+0x4 900+0x60", of="gates"), None, (50,)),
     Case("LogGrowth", app("log_written_bytes_total", "0+3000000x60"), 28, (25,), APP),
     Case("LogGrowth", app("log_written_bytes_total", "0+1000000x60"), None, (40,)),
     Case(
