@@ -5,7 +5,8 @@ const NAMES = [
   "up", "pg_up", "pg_database_size_bytes", "pg_stat_database_numbackends", "pg_settings_max_connections",
   "hostwright:cpu_used:ratio", "hostwright:database_writes:per_hour",
   "node_load1", "node_memory_(MemAvailable|MemTotal|SwapFree|SwapTotal)_bytes", "node_filesystem_(avail|size)_bytes",
-  "hostwright_.*",
+  "hostwright_(service|gate|backup|run|release|recovery)_.*", "hostwright_(gates|gates_passed|gates_seconds|held)",
+  "hostwright_health_(run|every)_.*", "hostwright_baseline_learned_ratio",
 ];
 // All in one question: a slow tunnel is asked seldom. `at` marks when each target was last measured.
 const NOW = `{__name__=~"${NAMES.join("|")}"} or label_replace(timestamp(up), "at", "measured", "", "")`;

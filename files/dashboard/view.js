@@ -95,7 +95,7 @@ export function showTables(hosts) {
     all.map((one) => [one.runs ? "well" : "bad", on(one, apps.size === 1 ? one.service : `${one.app} ${one.service}`),
       state(one.runs ? "well" : one.held ? "warn" : "bad", one.runs ? "runs" : one.held ? "held" : "down"),
       one.cpu === undefined ? null : percent(one.cpu), one.memory === undefined ? null : bytes(one.memory),
-      one.restarts === undefined ? null : number(one.restarts)])));
+      one.restarts === undefined ? null : one.restarts === 0 ? h("span", { class: "zero" }, "0") : number(one.restarts)])));
   part("gates", rows("gates"), (all) => table("Gates", ["App", "State", "Took", "Recovery", "What is usual"],
     all.map((one) => [one.passed ? "well" : "bad", on(one, one.app),
       one.passed ? state("well", `all ${one.count ?? ""} pass`) : state("bad", `fail: ${one.failed.join(", ")}`),

@@ -1,5 +1,8 @@
 // Numbers and times as people read them, and elements that hold nothing but text.
 
+// Between a number and its unit no line ends.
+const S = "\u00a0";
+
 export function ago(seconds) {
   const s = Math.max(0, Math.round(seconds));
   return s < 5 ? "just now" : `${lasting(s)} ago`;
@@ -7,28 +10,28 @@ export function ago(seconds) {
 
 export function lasting(seconds) {
   const s = Math.max(0, Math.round(seconds));
-  if (s < 100) return `${s} s`;
-  if (s < 100 * 60) return `${Math.round(s / 60)} min`;
-  if (s < 48 * 3600) return `${Math.round(s / 3600)} h`;
-  return `${Math.round(s / 86400)} days`;
+  if (s < 100) return `${s}${S}s`;
+  if (s < 100 * 60) return `${Math.round(s / 60)}${S}min`;
+  if (s < 48 * 3600) return `${Math.round(s / 3600)}${S}h`;
+  return `${Math.round(s / 86400)}${S}days`;
 }
 
 export function took(seconds) {
-  if (seconds === 0) return "0 s";
-  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
-  return seconds < 100 ? `${Number(seconds.toPrecision(2))} s` : lasting(seconds);
+  if (seconds === 0) return `0${S}s`;
+  if (seconds < 1) return `${Math.round(seconds * 1000)}${S}ms`;
+  return seconds < 100 ? `${Number(seconds.toPrecision(2))}${S}s` : lasting(seconds);
 }
 
 export function bytes(count) {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   let n = count, at = 0;
   while (n >= 1000 && at < units.length - 1) { n /= 1024; at += 1; }
-  return `${at === 0 || n >= 100 ? Math.round(n) : Number(n.toPrecision(2))} ${units[at]}`;
+  return `${at === 0 || n >= 100 ? Math.round(n) : Number(n.toPrecision(2))}${S}${units[at]}`;
 }
 
 export function percent(share) {
   const p = share * 100;
-  return `${p > 0 && p < 9.95 ? p.toFixed(1) : Math.round(p)} %`;
+  return `${p > 0 && p < 9.95 ? p.toFixed(1) : Math.round(p)}${S}%`;
 }
 
 export function number(count) {

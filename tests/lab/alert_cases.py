@@ -93,7 +93,7 @@ CASES = (
             **usual("low", f"50{LONG}", of="gates"),
             **usual("high", f"200{LONG}", of="gates"),
         },
-        36, (34, 46), {**APP, "metric": "gates"},
+        21, (19, 46), {**APP, "metric": "gates"},
     ),
     Case(
         "OutsideBaseline",
@@ -102,7 +102,7 @@ CASES = (
             **usual("low", f"50{LONG}", of="cpu", service="web"),
             **usual("high", f"200{LONG}", of="cpu", service="web"),
         },
-        36, (34,), {**SERVICE, "metric": "cpu"},
+        21, (19,), {**SERVICE, "metric": "cpu"},
     ),
     # While it is learnt there is no range.
     Case("OutsideBaseline", usual("value", "100+0x4 900+0x60", of="gates"), None, (50,)),

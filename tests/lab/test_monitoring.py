@@ -9,14 +9,17 @@ import time
 import pytest
 
 from operations import health, monitoring
-from tests.lab import alert_cases
+from tests.lab import alert_cases, dashboard_page
 from tests.lab.playbook import LabHost, fingerprint, shell, ssh
 from tests.lab.project import STATUS, Deployed, copy
 
 TEMPLATE = "deployed"
 # What is slow is a wait, and it is the same on both: the packages of trixie are seen by hand and in docs.
 pytestmark = pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope="module")
-ON = '{"health": {"every": 10, "restart_after": 2}, "monitoring": {"every": 5, "minute": 2}}'
+ON = """{
+    "health": {"every": 10, "restart_after": 2, "baseline": {"hours": 0.01, "samples": 3}},
+    "monitoring": {"every": 5, "minute": 2},
+}"""
 # The kernel and the clock are the machine's, which other tests keep busy.
 OF_THE_MACHINE = {"ClockWrong", "CpuHigh", "MemoryLow", "SwapUsed"}
 # Waits until some alerts have all been seen "firing", or are all "over"; prints which of them lack.
@@ -47,6 +50,17 @@ for _ in range(int(sys.argv[1])):
     one.sendall(struct.pack("!i", len(body) + 4) + body)
     held.append(one)
 time.sleep(float(sys.argv[2]))
+"""
+# Makes what an app always does unusual.
+UNUSUAL = """
+import json, os
+path = "/var/lib/hostwright/health/baselines/rec_io.json"
+with open(path) as file:
+    known = json.load(file)
+known["metrics"]["log_lines"] = {"median": 2e12, "low": 1e12, "high": 3e12, "of": 3}
+with open(path + ".new", "w") as file:
+    json.dump(known, file)
+os.rename(path + ".new", path)
 """
 STATE = "/var/backups/rec_io/state.json"
 LOGS = "/opt/rec_io/shared/logs"
@@ -134,6 +148,23 @@ def test_rules_as_they_are_meant(watched: Deployed) -> None:
     assert (said.returncode, said.stdout + said.stderr) == (0, "")
 
 
+def test_the_dashboard_shows_this_host_through_a_tunnel(watched: Deployed) -> None:
+    with dashboard_page.tunnel(watched.host) as base:
+        found = dashboard_page.measured(base)
+    assert found["fresh"].startswith("Last data ")
+    assert found["headline"] in ("All is well", "It runs; look at this")
+    assert found["curves"] >= 6
+    for words in (
+        "Services of rec_io",
+        "main_app",
+        "all 8 pass",
+        "rec_io_db",
+        "deploy.py (lab)",
+        "confirmed",
+    ):
+        assert words in found["main"]
+
+
 def test_alerts_fire_when_it_happens_and_end_after_it(watched: Deployed) -> None:
     host = watched.host
     # Neither firing nor about to, minutes after the deploy.
@@ -159,13 +190,16 @@ def test_alerts_fire_when_it_happens_and_end_after_it(watched: Deployed) -> None
     systemctl stop hostwright-alertmanager
     """
     shell(host, spoil)
+    # Between two rounds, each of which writes the file.
+    shell(host, "systemctl start hostwright-health.service && python3 -", stdin=UNUSUAL, timeout=120)
     happened = [
         "ServiceDown", "GatesFailing", "BackupTooOld", "BackupFailed", "ErrorLines", "LogGrowth", "RunFailed",
         "DiskAlmostFull", "ExporterDown", "RestartLoop", "DatabaseConnections", "CpuHigh", "HealthRestarted",
+        "OutsideBaseline",
     ]  # fmt: skip
     wait(host, "firing", 75, *happened)
     mend = f"""
-    rm /root/large
+    rm /root/large /var/lib/hostwright/health/baselines/rec_io.json
     cp -p /root/state.json {STATE}
     sed -i '$d' /var/log/hostwright/ledger.jsonl
     systemctl start hostwright-alertmanager
