@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import subprocess
+import sys
 import time
+import urllib.request
 
 import pytest
 
@@ -181,6 +185,23 @@ def test_alerts_fire_when_it_happens_and_end_after_it(watched: Deployed) -> None
         r"main_app failed 2 times: expected .*, saw .*; restarted",
         shell(host, "journalctl -o cat -u hostwright-health"),
     )
+
+
+def test_its_pages_are_seen_through_a_tunnel_that_ends(watched: Deployed) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tunnel", "inventories/lab.py", watched.host.name],
+        cwd=watched.project, env={**watched.environ(), "PYTHONUNBUFFERED": "1"}, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    said = [process.stdout.readline() for _ in range(4)]
+    pages = re.findall(r"http://127\.0\.0\.1:[0-9]+/", "".join(said))
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    assert [direct.open(f"{page}-/ready", timeout=10).status for page in pages] == [200, 200]
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=10) == 0
+    for page in pages:
+        with pytest.raises(OSError, match="refused"):
+            direct.open(page, timeout=5)
 
 
 def test_switched_off_nothing_is_left_of_it(watched: Deployed) -> None:
