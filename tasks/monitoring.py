@@ -87,6 +87,22 @@ def watch(settings: Settings, project: Path) -> None:
     )
 
 
+@comes_from("monitoring")
+@deploy("Monitoring")
+def tidy(settings: Settings) -> None:
+    """
+    Its packages and what was measured, where it was switched off.
+
+    After the confirmation: an undo brings its units back, and they need them.
+    """
+    if settings.monitoring is not None or not host.get_fact(There, patterns=[monitoring.STATE]):
+        return
+    unused = [one for one in monitoring.packages(server=True) if one not in settings.packages]
+    if unused:
+        packages.absent(name="Remove the packages of monitoring", packages=unused)
+    monitoring.forgotten(name="Remove what was measured")
+
+
 def paths() -> list[str]:
     """Return every file that this layer may write: an undo restores them."""
     configs = [f"{monitoring.CONFIGS}/{one}.yml" for one in ("prometheus", "alerts", "alertmanager")]

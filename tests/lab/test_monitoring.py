@@ -190,7 +190,8 @@ def test_alerts_fire_when_it_happens_and_end_after_it(watched: Deployed) -> None
 def test_its_pages_are_seen_through_a_tunnel_that_ends(watched: Deployed) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "tunnel", "inventories/lab.py", watched.host.name],
-        cwd=watched.project, env={**watched.environ(), "PYTHONUNBUFFERED": "1"}, stdout=subprocess.PIPE, text=True,
+        cwd=watched.project, env={**watched.environ(), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout is not None
     said = [process.stdout.readline() for _ in range(4)]
@@ -208,12 +209,12 @@ def test_switched_off_nothing_is_left_of_it(watched: Deployed) -> None:
     host = watched.host
     declare(watched, "{}")
     watched.run("-y")
-    assert (
-        shell(host, "ls /etc/systemd/system | grep -c 'hostwright-[hnpa]' || true") == "1"
-    )  # hostwright-prove
-    for place in (*monitoring.OWNED, *health.OWNED, "/var/lib/prometheus/node-exporter/hostwright.prom"):
-        assert ssh(host, f"ls {place}").stdout == ""
+    ours = "hostwright-(health|node|postgres|prometheus|alertmanager)|/prometheus"
+    assert shell(host, f"find /etc/systemd /run/systemd /usr/local | grep -E '{ours}' || true") == ""
+    for place in (*monitoring.OWNED, *health.OWNED, monitoring.STATE, "/var/lib/hostwright/health/*"):
+        assert ssh(host, f"ls -d {place}").stdout == ""
     assert shell(host, "ss -Htlnp | grep -c prometheus || true") == "0"
+    assert "ii" not in shell(host, "dpkg-query -W -f '${db:Status-Abbrev}\n' 'prometheus*'")
     roles = "cd / && runuser -u postgres -- psql -XAtqc 'SELECT rolname FROM pg_roles'"
     assert "prometheus" not in shell(host, roles).split()
     assert watched.changed() == []
