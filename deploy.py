@@ -68,3 +68,4 @@ backups.first(settings=settings)
 
 for app in host.loop(settings.all_apps()):
     release.prune(app=app)
+monitoring.tidy(settings=settings)

@@ -11,8 +11,8 @@ from operations import bundle
 
 ROOT = "/usr/local/share/hostwright/dashboard"
 OWNED = [f"{ROOT}/*"]
-# Lines and axes. Prometheus' own package needs it too, on Debian and on Ubuntu.
-PACKAGES = ["libjs-d3"]
+# Lines and axes; of libjs-d3, which Prometheus' own package needs, on Debian and on Ubuntu. Without it the
+# page has all but curves.
 D3 = "/usr/share/javascript/d3/d3.min.js"
 PROJECT = Path(__file__).resolve().parent.parent
 SOURCES = PROJECT / "files" / "dashboard"

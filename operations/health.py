@@ -17,6 +17,8 @@ CONFIG = "/etc/hostwright/health.json"
 PROGRAMS = "/usr/local/lib/hostwright/health"
 TIMER, SERVICE = "hostwright-health.timer", "hostwright-health.service"
 OWNED = [CONFIG, f"{PROGRAMS}/health.py", f"{PROGRAMS}/gates.py", f"{bundle.UNITS}/hostwright-health.*"]
+# What it keeps, which goes with it.
+STATE = ["/var/lib/hostwright/health/*.json"]
 LOOK = "/usr/local/bin/monitor_performance"
 # A round: all gates at once, the restart of a service or two, and a busy host.
 ROUND_SECONDS = 300

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pyinfra.api import OperationError
+from pyinfra import host
+from pyinfra.api import OperationError, QuoteString, StringCommand, operation
 
+from facts.bundle import There
 from facts.script import text
 from operations import bundle, dashboard
+from operations.differences import differs
 from operations.supervisor_text import render
 
 CONFIGS = "/etc/hostwright/monitoring"
@@ -269,3 +272,22 @@ def _check(one: Monitoring) -> None:
             raise OperationError(f"monitoring: {what} is {value}; write {low} or more")
     if re.fullmatch(r"[1-9][0-9]*(MB|GB)", one.keep_size) is None:
         raise OperationError(f"monitoring: keep_size is {one.keep_size!r}; write it like '512MB'")
+
+
+@operation()
+def forgotten() -> Generator[StringCommand, None, None]:
+    """
+    Remove what was measured, and what keeps the packages' own units off, once nothing of it runs any more.
+
+    The packages have to be gone before: the units that they bring would run at the next boot.
+
+    Example: `monitoring.forgotten(name="Remove what was measured")`
+    """
+    if not host.get_fact(There, patterns=[STATE]):
+        host.noop("nothing was measured, or nothing is left of it")
+        return
+    differs(STATE, expected="none", found="there")
+    units = [f"{package}.service" for package, _ in JOBS.values()]
+    yield StringCommand("systemctl", "--quiet", "unmask", "--", *(QuoteString(one) for one in units))
+    # Last: as long as it is there, a next run goes on here.
+    yield StringCommand("rm", "-rf", "--", QuoteString(STATE))

@@ -41,7 +41,7 @@ def watch(settings: Settings) -> None:
     """The timer that runs the gates of all apps; or nothing of it."""
     mine = declared(settings)
     if mine is None:
-        bundle.absent(name="Run no gates between deploys", what=WHAT, owned=health.OWNED)
+        bundle.absent(name="Run no gates between deploys", what=WHAT, owned=[*health.OWNED, *health.STATE])
         return
     bundle.present(
         name=f"Run the gates of all apps every {mine.every} s",

@@ -9,7 +9,7 @@ from pyinfra import host
 from pyinfra.api.deploy import deploy
 
 from facts.bundle import There
-from operations import bundle, dashboard, monitoring, packages, postgres, secrets
+from operations import bundle, monitoring, packages, postgres, secrets
 from settings import Settings
 from settings.secret_values import values
 from tasks.health import METRICS
@@ -23,15 +23,12 @@ ALL = [*monitoring.OWNED, f"{monitoring.SECRETS}/*", METRICS]
 def packages_of(settings: Settings) -> list[str]:
     """Return the Debian packages that it needs."""
     mine = settings.monitoring
-    if mine is None:
-        return []
-    return [*monitoring.packages(server=mine.server), *(dashboard.PACKAGES if mine.server else [])]
+    return [] if mine is None else monitoring.packages(server=mine.server)
 
 
 def keep_off(settings: Settings) -> None:
     """Keep the units that the packages bring from ever running: they would listen on all addresses."""
-    mine = settings.monitoring
-    for package in [] if mine is None else monitoring.packages(server=mine.server):
+    for package in packages_of(settings):
         packages.masked(name=f"Keep the package's own {package} off", unit=f"{package}.service")
 
 
@@ -88,6 +85,22 @@ def watch(settings: Settings, project: Path) -> None:
         owned=monitoring.OWNED,
         checks=monitoring.checks(about),
     )
+
+
+@comes_from("monitoring")
+@deploy("Monitoring")
+def tidy(settings: Settings) -> None:
+    """
+    Its packages and what was measured, where it was switched off.
+
+    After the confirmation: an undo brings its units back, and they need them.
+    """
+    if settings.monitoring is not None or not host.get_fact(There, patterns=[monitoring.STATE]):
+        return
+    unused = [one for one in monitoring.packages(server=True) if one not in settings.packages]
+    if unused:
+        packages.absent(name="Remove the packages of monitoring", packages=unused)
+    monitoring.forgotten(name="Remove what was measured")
 
 
 def paths() -> list[str]:

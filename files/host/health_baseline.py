@@ -15,7 +15,7 @@ import statistics
 from health_files import say, write
 from health_usage import used_by
 
-BASELINES = "/var/lib/hostwright/health/baselines"
+BASELINES = "/var/lib/hostwright/health"
 # A day of intervals of five minutes; where learning takes longer, they are longer.
 INTERVALS = 288
 # Of what seldom happens.
@@ -152,7 +152,7 @@ def readings_of(state, used, rows):
 
 def known_of(app, release, events):
     """Return what is known of a release: nothing where the file has none of it; a broken one is told of."""
-    path = f"{BASELINES}/{app}.json"
+    path = f"{BASELINES}/{app}.baseline.json"
     try:
         with open(path, encoding="utf-8") as file:
             found = json.load(file)
@@ -161,8 +161,9 @@ def known_of(app, release, events):
     except FileNotFoundError:
         return fresh(release, events)
     except ValueError as error:
-        os.replace(path, f"{path}.broken")
-        say(f"<4>{path} is not usable ({error}) and is kept as {path}.broken; what is usual is learnt anew")
+        aside = f"{BASELINES}/{app}.baseline-broken.json"
+        os.replace(path, aside)
+        say(f"{path} is not usable ({error}) and is kept as {aside}; what is usual is learnt anew")
         return fresh(release, events)
     return found if found["release"] == release else fresh(release, events)
 
@@ -202,8 +203,7 @@ def after_round(app, state, before, rows, told):
         interval, shown = interval_after(before.get("interval"), told["boot"], told["uptime"], readings, span)
     if shown is not None:
         known = learn(known, shown, events, told["hours"], told["samples"])
-        os.makedirs(BASELINES, mode=0o755, exist_ok=True)
-        write(f"{BASELINES}/{app}.json", json.dumps(known, sort_keys=True), 0o600)
+        write(f"{BASELINES}/{app}.baseline.json", json.dumps(known, sort_keys=True), 0o600)
     was = before.get("interval")
     goes_on = interval is not None and was is not None and interval["at"] == was["at"]
     values = shown["values"] if shown is not None else before["baseline"]["values"] if goes_on else {}

@@ -5,7 +5,9 @@ import os
 
 
 def say(line):
-    print(line, flush=True)
+    # The unit keeps what is less than a notice out of the journal: systemd's own two lines a round.
+    level = "<5>" if "JOURNAL_STREAM" in os.environ else ""
+    print(f"{level}{line}", flush=True)
 
 
 def read_json(path):

@@ -104,7 +104,8 @@ def disks():
     seen, lines = set(), []
     for line in read("/proc/mounts").splitlines():
         device, place, kind = line.split()[:3]
-        if device in seen or kind in NO_DISK or not device.startswith("/dev/"):
+        # A single file that is mounted is none of the host's disks.
+        if device in seen or kind in NO_DISK or not device.startswith("/dev/") or not os.path.isdir(place):
             continue
         seen.add(device)
         found = os.statvfs(place)

@@ -12,10 +12,8 @@ import json
 import math
 import re
 import shutil
-import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,9 +23,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from lab.state import KEY_EXCHANGE
 from operations import dashboard
-from tests.lab.playbook import LabHost
 
 ANSWERS = Path(__file__).parent / "answers"
 BROWSERS = ("chromium-headless-shell", "chromium")
@@ -206,31 +202,6 @@ def served() -> Iterator[Prometheus]:
     finally:
         server.shutdown()
         server.server_close()
-
-
-@contextmanager
-def tunnel(host: LabHost) -> Iterator[str]:
-    """Reach a lab host's Prometheus as people do, and give where that is."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    words = [
-        "ssh", "-F", "none", "-C", "-N", "-L", f"127.0.0.1:{port}:127.0.0.1:9090", "-i", str(host.key),
-        "-p", str(host.port), "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", "LogLevel=ERROR",
-        "-o", f"KexAlgorithms={KEY_EXCHANGE}", "-o", "StrictHostKeyChecking=yes",
-        "-o", f"UserKnownHostsFile={host.known_hosts}", "-o", "ExitOnForwardFailure=yes",
-        f"{host.user}@{host.address}",
-    ]  # fmt: skip
-    with subprocess.Popen(words) as process:
-        try:
-            for _ in range(100):
-                try:
-                    socket.create_connection(("127.0.0.1", port), 1).close()
-                    break
-                except ConnectionRefusedError:
-                    time.sleep(0.1)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
 
 
 def browser() -> str:

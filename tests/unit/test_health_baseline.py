@@ -216,7 +216,7 @@ class Learning(Host):
 
     @property
     def file(self) -> Path:
-        return self.place / "var/lib/hostwright/health/baselines/shop.json"
+        return self.place / "var/lib/hostwright/health/shop.baseline.json"
 
     def known(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.file.read_text())
@@ -316,13 +316,12 @@ def test_what_was_kept_is_usable() -> None:
 @pytest.mark.parametrize("content", ['{"release": "r1", "lear', "{}"])
 def test_a_broken_file_is_put_aside_and_said_once(host: Learning, content: str) -> None:
     host.round()
-    host.file.parent.mkdir()
     host.file.write_text(content)
     host.later()
-    assert f"<4>{host.file} is not usable" in host.said
+    assert f"{host.file} is not usable" in host.said
     assert "learnt anew" in host.said
     assert host.known()["learned"] < 70
-    assert Path(f"{host.file}.broken").read_text() == content
+    assert host.file.with_name("shop.baseline-broken.json").read_text() == content
     host.later()
     assert host.said == ""
 
