@@ -50,6 +50,10 @@ export const CURVES = [
     query: "1 - max by (host, mountpoint) (node_filesystem_avail_bytes{H} / node_filesystem_size_bytes{H})" },
   { key: "logs", title: "Logs written, an hour", unit: "bytes",
     query: "sum by (host, app) (increase(hostwright_log_written_bytes_total{H}[1h]))" },
+  { key: "errors", title: "Error lines, an hour", unit: "number",
+    query: "sum by (host, app) (increase(hostwright_error_lines_total{H}[1h]))" },
+  { key: "size", title: "Database size", unit: "bytes",
+    query: "max by (host, datname) (pg_database_size_bytes{datname!~'template.*|postgres',H})" },
   { key: "writes", title: "Rows written, an hour", unit: "number",
     query: "sum by (host, datname) (hostwright:database_writes:per_hour{H})" },
   { key: "connections", title: "Database connections", unit: "number",
@@ -61,9 +65,9 @@ export const CURVES = [
 
 // The last day, `host` null for all, in one question; each series as {curve, labels, points}.
 export async function lastDay(host, now) {
-  const matcher = host === null ? "" : `{host=${JSON.stringify(host)}}`;
-  const query = CURVES.map((one) => `label_replace(${one.query.replaceAll("{H}", matcher)}, "curve", "${one.key}", "", "")`)
-    .join(" or ");
+  const matcher = host === null ? 'host!=""' : `host=${JSON.stringify(host)}`;
+  const named = (one) => `label_replace(${one.query.replace(/\bH(?=})/g, () => matcher)}, "curve", "${one.key}", "", "")`;
+  const query = CURVES.map(named).join(" or ");
   const end = Math.floor(now / 300) * 300;
   const found = await ask("query_range", { query, start: end - 86400, end, step: 300 });
   return found.result.map((one) => ({

@@ -41,6 +41,10 @@ const timer = setInterval(() => {
     Object.defineProperty(inner, "hidden", { get: () => true });
     inner.dispatchEvent(new Event("visibilitychange"));
   }
+  const chart = inner.querySelector("svg");
+  if (given.has("left") && chart !== null) {
+    chart.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowLeft" }));
+  }
   if (given.has("host") && inner.getElementById("host").value !== given.get("host")) {
     inner.getElementById("host").value = given.get("host");
     inner.getElementById("host").dispatchEvent(new Event("change"));
@@ -48,6 +52,7 @@ const timer = setInterval(() => {
   document.getElementById("measured").textContent = JSON.stringify({
     rounds: Number(inner.body.dataset.rounds || 0), wide: root.clientWidth, scrolls: root.scrollWidth,
     high: root.scrollHeight, headline: inner.getElementById("headline").textContent,
+    cursor: (inner.querySelector(".cursor") || {}).textContent,
     fresh: inner.getElementById("fresh").textContent, curves: inner.querySelectorAll("path.curve").length,
     main: inner.querySelector("main").innerText,
   });
@@ -135,6 +140,8 @@ def day(query: dict[str, Any], end: float, of: str | None) -> dict[str, Any]:
             {"datname": "rec_io_db"},
             lambda x: 7300 + 2500 * math.sin(x / 46) + 300 * math.sin(x * 2),
         ),
+        ("errors", {"app": "rec_io"}, lambda x: 3.0 if 200 < x < 212 else 0.0),
+        ("size", {"datname": "rec_io_db"}, lambda x: 9.4e6 + 1500 * x),
         ("connections", {}, lambda x: 24 + round(3 * math.sin(x / 20) + math.sin(x))),
         (
             "gates",

@@ -62,11 +62,11 @@ def test_all_is_well_is_said_first_and_all_is_shown(prometheus: Prometheus) -> N
         if one["metric"]["__name__"] == "hostwright_release_info"
     )
     assert f"rec_io {release}" in text
-    assert page.count('<path class="curve line0"') == 16, "eight curves, each with a gap"
+    assert page.count('<path class="curve line0"') == 20, "ten curves, each with a gap"
     # Each table has a name and heads for rows and columns; the status is read out.
     assert page.count("<table>") == page.count("<caption>") >= 6
     assert 'role="status" aria-live="polite"' in page
-    assert page.count("<svg ") == page.count('role="img"') == 8
+    assert page.count("<svg ") == page.count('role="img"') == 10
     # A slow tunnel is asked three times.
     assert sorted(prometheus.asked) == ["alerts", "query", "query_range"]
 
@@ -183,6 +183,11 @@ def test_many_hosts_the_worst_first_and_one_alone_where_it_is_chosen(prometheus:
     assert alone["headline"] == "It runs; look at this"
     assert "The last day of web-1" in alone["main"]
     assert "web-2" not in alone["main"].partition("Services of")[2]
+
+
+def test_keys_tell_single_values_of_a_curve(prometheus: Prometheus) -> None:
+    found = measured(prometheus.base, "left=1")
+    assert re.fullmatch(r"\w{3},? \d\d:\d\d: \d\d\s%", found["cursor"])
 
 
 def test_it_asks_every_half_minute_and_not_while_nobody_looks(prometheus: Prometheus) -> None:
