@@ -194,10 +194,18 @@ def test_its_pages_are_seen_through_a_tunnel_that_ends(watched: Deployed) -> Non
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout is not None
-    said = [process.stdout.readline() for _ in range(4)]
-    pages = re.findall(r"http://127\.0\.0\.1:[0-9]+/", "".join(said))
+    said = [process.stdout.readline() for _ in range(5)]
+    *pages, overview = re.findall(r"http://127\.0\.0\.1:\S+", "".join(said))
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     assert [direct.open(f"{page}-/ready", timeout=10).status for page in pages] == [200, 200]
+    text = direct.open(overview, timeout=30).read().decode()
+    for words in (
+        f"<h2>{watched.host.name}</h2>",
+        "database rec_io_db",
+        "rec_io main_app",
+        "age of the backup of",
+    ):
+        assert words in text
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=10) == 0
     for page in pages:
