@@ -25,6 +25,7 @@ import click
 PROJECT = Path(__file__).resolve().parent
 PYINFRA = Path(sys.executable).with_name("pyinfra")
 PAGES = {"Prometheus": 9090, "Alertmanager": 9093}
+OVERVIEW = "consoles/overview.html"
 READ_SECONDS = 60
 OPEN_SECONDS = 20
 
@@ -53,6 +54,7 @@ def main(inventory: str, name: str | None) -> None:
             click.echo(f"  {'Dashboard':<14} http://127.0.0.1:{ports['Prometheus']}/user/")
             for page, port in ports.items():
                 click.echo(f"  {page:<14} http://127.0.0.1:{port}/")
+            click.echo(f"  {'Overview':<14} http://127.0.0.1:{ports['Prometheus']}/{OVERVIEW}")
         click.echo("Ctrl-C ends it")
         while all(one.poll() is None for one in opened):
             time.sleep(0.2)

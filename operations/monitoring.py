@@ -24,7 +24,8 @@ PROGRAM = "/usr/local/lib/hostwright/monitoring/alertmanager-config.py"
 TEXTFILES = "/var/lib/prometheus/node-exporter"
 STATE = "/var/lib/hostwright/monitoring"
 ROLE = "prometheus"
-ALERTS = Path(__file__).resolve().parent.parent / "files" / "monitoring" / "alerts.yml"
+FILES = Path(__file__).resolve().parent.parent / "files" / "monitoring"
+OVERVIEW = f"{CONFIGS}/consoles/overview.html"
 # Of each job: the package, which brings a unit of the same name, and its port.
 JOBS = {
     "node": ("prometheus-node-exporter", 9100),
@@ -33,8 +34,10 @@ JOBS = {
     "alertmanager": ("prometheus-alertmanager", 9093),
 }
 EXPORTERS = ("node", "postgres")
-OWNED = [f"{CONFIGS}/*.yml", PROGRAM, *(f"{bundle.UNITS}/hostwright-{job}.service" for job in JOBS)]
-OWNED += dashboard.OWNED
+OWNED = [
+    f"{CONFIGS}/*.yml", PROGRAM, OVERVIEW, *(f"{bundle.UNITS}/hostwright-{job}.service" for job in JOBS),
+    *dashboard.OWNED,
+]  # fmt: skip
 # What node exporter looks at: what a rule or docs/monitoring.md asks for.
 COLLECTORS = (
     "cpu", "diskstats", "filesystem", "loadavg", "meminfo", "netdev", "stat", "textfile", "time", "timex",
@@ -104,7 +107,7 @@ def packages(*, server: bool) -> list[str]:
 @cache
 def rules(minute: int = 60) -> str:
     """Return the alert rules; `minute` is how many seconds a minute of theirs has."""
-    whole = ALERTS.read_text(encoding="utf-8")
+    whole = (FILES / "alerts.yml").read_text(encoding="utf-8")
     if minute == 60:
         return whole
 
@@ -139,6 +142,7 @@ def files(one: Monitoring) -> list[bundle.File]:
             bundle.File(f"{CONFIGS}/prometheus.yml", config),
             bundle.File(f"{CONFIGS}/alerts.yml", rules(one.minute)),
             bundle.File(f"{CONFIGS}/alertmanager.yml", alerts),
+            bundle.File(OVERVIEW, (FILES / "overview.html").read_text(encoding="utf-8")),
             bundle.File(PROGRAM, text("alertmanager-config.py"), mode="0755"),
             *dashboard.files(),
         ]
@@ -207,6 +211,7 @@ def unit_text(job: str, one: Monitoring) -> str:
                     f"--storage.tsdb.retention.time={one.keep_days}d",
                     f"--storage.tsdb.retention.size={one.keep_size}",
                     f"--web.user-assets={dashboard.ROOT}",
+                    f"--web.console.templates={CONFIGS}/consoles",
                     "--query.max-concurrency=4", "--query.max-samples=5000000",
                 ],
                 # On a droplet of 2 GB; it collects garbage sooner instead of taking more.

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from settings.app import App
 from settings.app_settings import AppSettings
 from settings.host import FirewallSettings, SshSettings, SwapSettings, TrialSettings
-from settings.monitoring import EXPORTER_PORTS, PORTS, HealthSettings, MonitoringSettings
+from settings.monitoring import HealthSettings, MonitoringSettings
 from settings.names import AppName
 from settings.postgresql import PostgresqlSettings
 from settings.types import AsTuple, EnvironmentName, Model, PackageName, ReceiptKey
@@ -111,7 +111,7 @@ def _unique_ports(settings: Settings) -> None:
         if app.database is not None and app.database.pool is not None
     ]
     if settings.monitoring is not None:
-        taken += [("monitoring", port) for port in (PORTS if settings.monitoring.server else EXPORTER_PORTS)]
+        taken += [("monitoring", port) for port in settings.monitoring.ports]
     for place, port in taken:
         other = users.setdefault(port, place)
         if other != place:

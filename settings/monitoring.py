@@ -97,6 +97,11 @@ class MonitoringSettings(Model):
         return self
 
     @property
+    def ports(self) -> tuple[int, ...]:
+        """The ports of this host that it takes, on 127.0.0.1."""
+        return PORTS if self.server else EXPORTER_PORTS
+
+    @property
     def secrets(self) -> dict[str, SecretSource]:
         """Return where each of its secrets comes from, by name."""
         password = None if self.email is None else self.email.password

@@ -104,8 +104,10 @@ def disks():
     seen, lines = set(), []
     for line in read("/proc/mounts").splitlines():
         device, place, kind = line.split()[:3]
-        # A single file that is mounted is none of the host's disks.
-        if device in seen or kind in NO_DISK or not device.startswith("/dev/") or not os.path.isdir(place):
+        # What is mounted for a while only, or is a single file, is none of the host's disks.
+        if device in seen or kind in NO_DISK or not device.startswith("/dev/"):
+            continue
+        if place.startswith("/run/") or not os.path.isdir(place):
             continue
         seen.add(device)
         found = os.statvfs(place)
