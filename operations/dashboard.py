@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from functools import cache
@@ -18,6 +19,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 SOURCES = PROJECT / "files" / "dashboard"
 RUNBOOK = PROJECT / "docs" / "runbook.md"
 NAMES = ("index.html", "dashboard.css", "dashboard.js", "data.js", "view.js", "words.js", "curves.js")
+LOADED = re.compile(rf'(?<=")(?:\./)?(?:{"|".join(map(re.escape, NAMES[1:]))})(?=")')
 PARAGRAPH = re.compile(r"^### (\w+)\n\n(.*?)(?=^#|\Z)", re.MULTILINE | re.DOTALL)
 STEP = re.compile(r"\n(?=(?:Look|Do|Ends): )")
 
@@ -38,6 +40,12 @@ def runbook(text: str) -> str:
 
 def files() -> list[bundle.File]:
     """Return the files of the page."""
-    own = [bundle.File(f"{ROOT}/{name}", (SOURCES / name).read_text(encoding="utf-8")) for name in NAMES]
+    texts = {name: (SOURCES / name).read_text(encoding="utf-8") for name in NAMES}
+    # A browser may keep a file for a day without asking: parts of two versions must not meet.
+    version = hashlib.sha256("".join(texts.values()).encode()).hexdigest()[:8]
+    own = [
+        bundle.File(f"{ROOT}/{name}", LOADED.sub(rf"\g<0>?{version}", content))
+        for name, content in texts.items()
+    ]
     says = bundle.File(f"{ROOT}/runbook.json", runbook(RUNBOOK.read_text(encoding="utf-8")))
     return [*own, says, bundle.File(f"{ROOT}/d3.js", link=D3)]

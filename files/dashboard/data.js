@@ -38,7 +38,7 @@ export async function lastMeasured() {
 }
 
 export async function runbook() {
-  const answer = await fetch("runbook.json", { signal: AbortSignal.timeout(WAIT) });
+  const answer = await fetch("runbook.json", { signal: AbortSignal.timeout(WAIT), cache: "no-cache" });
   return answer.ok ? answer.json() : {};
 }
 

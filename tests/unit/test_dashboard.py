@@ -44,11 +44,24 @@ def test_the_page_loads_nothing_but_what_lies_beside_it() -> None:
         if one.link is None and name != "runbook.json":
             loaded = re.findall(r"""(?:src|href)="([^"]+)"|from "([^"]+)"|import\("([^"]+)"\)""", one.text)
             for place in filter(None, (part for found in loaded for part in found)):
-                assert place.startswith(("../", "data:")) or place.removeprefix("./") in FILES, place
+                local = place.removeprefix("./").partition("?")[0]
+                assert place.startswith(("../", "data:")) or local in FILES, place
             # Only the name of a vocabulary; nothing is fetched there.
             assert set(re.findall(r"https?://[^\"' ]*", one.text)) <= {"http://www.w3.org/2000/svg"}
             assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", one.text)
             assert len(one.text.splitlines()) < 300
+
+
+def test_parts_of_two_versions_never_meet() -> None:
+    loaded = {
+        (name, version)
+        for one in FILES.values()
+        for name, version in re.findall(r'"(?:\./)?([a-z0-9]+\.(?:js|css))(?:\?(\w+))?"', one.text)
+    }
+    versions = {version for name, version in loaded if name != "d3.js"}
+    assert {name for name, _ in loaded} == {*dashboard.NAMES, "d3.js"} - {"index.html"}
+    assert len(versions) == 1
+    assert re.fullmatch(r"[0-9a-f]{8}", versions.pop())
 
 
 def test_the_first_paint_is_small() -> None:
