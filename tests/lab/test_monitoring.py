@@ -29,7 +29,7 @@ EAR = """
 import http.server
 class Ear(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
-        said = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        said = self.rfile.read(int(self.headers["Content-Length"])).decode().strip()
         with open("/root/heard", "a") as file:
             file.write(f"{self.path} {said}\\n")
         self.send_response(200)
