@@ -21,7 +21,7 @@ RUNBOOK = PROJECT / "docs" / "runbook.md"
 NAMES = ("index.html", "dashboard.css", "dashboard.js", "data.js", "view.js", "words.js", "curves.js")
 LOADED = re.compile(rf'(?<=")(?:\./)?(?:{"|".join(map(re.escape, NAMES[1:]))})(?=")')
 PARAGRAPH = re.compile(r"^### (\w+)\n\n(.*?)(?=^#|\Z)", re.MULTILINE | re.DOTALL)
-STEP = re.compile(r"\n(?=(?:Look|Do|Ends): )")
+STEP = re.compile(r"\n- (?=(?:Look|Do|Ends): )")
 
 
 @cache

@@ -134,6 +134,7 @@ def files(one: Monitoring) -> list[bundle.File]:
         alerts = render(
             "alertmanager.yml.j2",
             runtime=_runtime(),
+            minute=one.minute,
             webhook=one.webhook,
             email=one.email,
             place=lambda name: f"http://hostwright.invalid/{name}",

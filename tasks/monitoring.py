@@ -110,6 +110,11 @@ def paths() -> list[str]:
     return [*configs, *monitoring.OWNED[1:], *wanted]
 
 
+def exporter_unit() -> str:
+    """Return the file of the exporter that the role is for."""
+    return f"{bundle.UNITS}/hostwright-postgres.service"
+
+
 def masks() -> list[str]:
     """Return the links that keep the packages' own units off; an undo removes none: the packages stay."""
     return [f"{bundle.UNITS}/{package}.service" for package, _ in monitoring.JOBS.values()]

@@ -15,6 +15,7 @@ from facts.swap import SYSCTL_FILE
 from operations import pgbackrest, pgbouncer, schema, sshd, trial, ufw
 from operations.backups import PROGRAM
 from operations.health import TIMER as HEALTH_TIMER
+from operations.monitoring import ROLE as MONITORING_ROLE
 from operations.monitoring import SECRETS as MONITORING_SECRETS
 from operations.trial import Touched
 from settings import Settings
@@ -107,6 +108,9 @@ def touched(settings: Settings, login: str) -> Touched:
     found.add([PROGRAM])
     found.add([*health.paths(), *monitoring.paths()])
     found.add([*monitoring.masks(), f"{MONITORING_SECRETS}/*"], kept=True)
+    exporter = monitoring.exporter_unit()
+    role = [exporter, MONITORING_ROLE, settings.postgresql.cluster or ""]
+    found.effect([exporter], "monitoring-role.sh", *role, says="put back the role of monitoring")
     found.units[HEALTH_TIMER] = {"scope": trial.HOST}
     found.units |= {unit: {"scope": trial.HOST, "started": at} for unit, at in monitoring.units().items()}
     if settings.postgresql.recovery is not None:

@@ -26,6 +26,7 @@ class Case:
     + fires: minute in which it fires, None for a course in which it never does
     + quiet: minutes in which it does not
     + labels: of the alert, besides its name and severity
+    + step: minutes from sample to sample, and from look to look, default 1; what takes days has a longer one
     """
 
     alert: str
@@ -33,6 +34,7 @@ class Case:
     fires: int | None
     quiet: tuple[int, ...]
     labels: dict[str, str] = field(default_factory=dict)
+    step: int = 1
 
 
 def series(metric: str, labels: dict[str, str]) -> str:
@@ -167,13 +169,13 @@ CASES = (
     ),
     Case(
         "DatabaseGrowth",
-        one("pg_database_size_bytes", f"{GIB}+0x{DAY} {2 * GIB}+0x400", datname="shop"),
-        DAY + 40, (DAY + 20,), {"host": "h", "datname": "shop"},
+        one("pg_database_size_bytes", f"{GIB}+0x{DAY // 10} {2 * GIB}+0x40", datname="shop"),
+        DAY + 50, (DAY + 20,), {"host": "h", "datname": "shop"}, step=10,
     ),
     # From nothing to a hundred MiB is what a new database does.
     Case(
-        "DatabaseGrowth", one("pg_database_size_bytes", f"1+0x{DAY} 100000000+0x99", datname="s"),
-        None, (DAY + 60,),
+        "DatabaseGrowth", one("pg_database_size_bytes", f"1+0x{DAY // 10} 100000000+0x9", datname="s"),
+        None, (DAY + 60,), step=10,
     ),
     Case(
         "DatabaseWritesStopped",
@@ -244,9 +246,9 @@ def severity(alert: str) -> str:
     return str(next(found)["labels"]["severity"])
 
 
-def promtool_text(rules_file: str) -> str:
-    """Return the file of `promtool test rules` for all cases."""
-    tests = []
+def promtool_texts(rules_file: str) -> dict[str, str]:
+    """Return the files of `promtool test rules` for all cases, name to text."""
+    tests: dict[int, list[Any]] = {}
     for case in CASES:
         expected = {"exp_labels": {**case.labels, "severity": severity(case.alert)}}
         asked: list[dict[str, Any]] = [
@@ -255,5 +257,12 @@ def promtool_text(rules_file: str) -> str:
         if case.fires is not None:
             asked.append({"eval_time": f"{case.fires}m", "alertname": case.alert, "exp_alerts": [expected]})
         given = [{"series": name, "values": values} for name, values in case.series.items()]
-        tests.append({"interval": "1m", "input_series": given, "alert_rule_test": asked})
-    return yaml.safe_dump({"rule_files": [rules_file], "evaluation_interval": "1m", "tests": tests})
+        tests.setdefault(case.step, []).append(
+            {"interval": f"{case.step}m", "input_series": given, "alert_rule_test": asked}
+        )
+    return {
+        f"cases-{step}.yml": yaml.safe_dump(
+            {"rule_files": [rules_file], "evaluation_interval": f"{step}m", "tests": mine}
+        )
+        for step, mine in tests.items()
+    }

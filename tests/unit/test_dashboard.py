@@ -27,7 +27,7 @@ def test_each_alert_of_the_rules_has_its_words_on_the_page() -> None:
 
 
 def test_a_runbook_is_read_by_its_paragraphs() -> None:
-    steps = "Look: at\nit.\nDo: mend.\nEnds: so."
+    steps = "\n- Look: at\n  it.\n- Do: mend.\n- Ends: so."
     text = f"# R\n\n## Part\n\n### One\n\nIt is\nbroken. See.\n{steps}\n\n## More\n\nx\n"
     assert json.loads(dashboard.runbook(text)) == {
         "One": {"first": "It is broken. See.", "text": "Look: at it.\nDo: mend.\nEnds: so."}

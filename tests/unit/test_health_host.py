@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -368,3 +369,15 @@ def test_how_the_last_run_ended(host: Host, outcome: str, ok: int) -> None:
     (host.place / "var/log/hostwright/ledger.jsonl").write_text(json.dumps({"outcome": outcome}) + "\n")
     host.round()
     assert host.metrics()["run_last_ok"] == ok
+
+
+@pytest.mark.parametrize("program", ["health.py", "monitor-performance.py"])
+def test_no_two_parts_of_a_program_have_the_same_name_for_two_things(program: str) -> None:
+    # Put into one file, the second would be taken by all.
+    names: list[str] = []
+    for one in ast.parse(text(program)).body:
+        if isinstance(one, ast.FunctionDef | ast.ClassDef):
+            names.append(one.name)
+        elif isinstance(one, ast.Assign):
+            names += [target.id for target in one.targets if isinstance(target, ast.Name)]
+    assert sorted(names) == sorted(set(names))

@@ -32,7 +32,7 @@ def test_each_paragraph_says_where_to_look_what_to_do_and_when_it_ends() -> None
     for paragraph in RUNBOOK.split("\n### ")[1:]:
         body = paragraph.split("\n## ")[0]
         for word in ("Look:", "Do:", "Ends:"):
-            assert f"\n{word} " in body, f"{paragraph.splitlines()[0]} lacks {word!r}"
+            assert f"\n- {word} " in body, f"{paragraph.splitlines()[0]} lacks {word!r}"
 
 
 def test_each_alert_is_seen_firing_and_not_firing() -> None:
