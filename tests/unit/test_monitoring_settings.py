@@ -8,9 +8,15 @@ from typing import Any
 
 import pytest
 
+from operations.health import files as health_files
+from operations.health import units as health_units
+from operations.monitoring import Monitoring
+from operations.monitoring import files as monitoring_files
+from operations.monitoring import units as monitoring_units
 from settings import Settings, SettingsError, load
 from tasks import health, monitoring
 from tasks.machine import BASE_PACKAGES
+from tasks.trial import touched
 
 
 def loaded(**given: Any) -> Settings:
@@ -73,3 +79,21 @@ def test_a_secret_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) ->
         SettingsError, match=r"monitoring\.webhook: environment variable ALERTS_URL is not set"
     ):
         monitoring.given(settings, Path())
+
+
+def test_an_undo_knows_every_file_and_unit() -> None:
+    settings = loaded(monitoring={}, health={})
+    found = touched(settings, "root")
+    known = set(found.owned[""])
+    files = [*health_files([]), *monitoring_files(Monitoring(host="web-1"))]
+    assert {one.path for one in files} <= known
+    units = [*health_units(), *monitoring_units(Monitoring(host="web-1"))]
+    assert {one.name for one in units} <= set(found.units)
+    for one in units:
+        target = "timers" if one.name.endswith(".timer") else "multi-user"
+        assert f"/etc/systemd/system/{target}.target.wants/{one.name}" in known
+        assert found.units[one.name].get("started") == one.record
+    # What keeps the packages' own units off stays with the packages, which an undo does not remove.
+    assert "/etc/systemd/system/prometheus.service" in found.kept[""]
+    # Switched off it is the same list: what goes then has to come back, too.
+    assert touched(loaded(), "root").owned[""] == found.owned[""]
