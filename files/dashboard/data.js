@@ -68,7 +68,7 @@ export async function lastDay(host, now) {
   const matcher = host === null ? 'host!=""' : `host=${JSON.stringify(host)}`;
   const named = (one) => `label_replace(${one.query.replace(/\bH(?=})/g, () => matcher)}, "curve", "${one.key}", "", "")`;
   const query = CURVES.map(named).join(" or ");
-  const end = Math.floor(now / 300) * 300;
+  const end = Math.floor(now / 60) * 60;
   const found = await ask("query_range", { query, start: end - 86400, end, step: 300 });
   return found.result.map((one) => ({
     curve: one.metric.curve, labels: one.metric, points: one.values.map(([at, value]) => [at, Number(value)]),
