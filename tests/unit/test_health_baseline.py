@@ -277,6 +277,19 @@ def test_a_host_learns_what_is_usual_and_tells_what_is_not(host: Learning) -> No
     assert host.file.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_recovery_counts_as_what_is_for_an_hour(host: Learning) -> None:
+    value = 'baseline_value{app="shop",metric="recovery",service="web"}'
+    host.log.write_text("Recovery successful: loaded 3 positions in 87ms\n")
+    host.round()
+    assert host.metrics()[value] == 0.087
+    state = host.place / "var/lib/hostwright/health/shop.json"
+    found = json.loads(state.read_text())
+    found["logs"]["recovered"]["at"] -= 3601
+    state.write_text(json.dumps(found))
+    host.later()
+    assert value not in host.metrics()
+
+
 def test_a_new_release_begins_anew_and_an_undone_one_does_not(host: Learning) -> None:
     host.round()
     for _ in range(6):
