@@ -35,6 +35,8 @@ class Ear(http.server.BaseHTTPRequestHandler):
             file.write(f"{self.path} {said}\\n")
         self.send_response(200)
         self.end_headers()
+    def log_message(self, *_):
+        pass  # the journal is looked at for what this would say
 http.server.HTTPServer(("127.0.0.1", 9999), Ear).serve_forever()
 """
 # The kernel and the clock are the machine's, which other tests keep busy.
