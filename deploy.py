@@ -15,8 +15,10 @@ from tasks import (
     config_guard,
     database,
     gates,
+    health,
     machine,
     maintenance,
+    monitoring,
     places,
     pool,
     preflight,
@@ -58,6 +60,11 @@ for app in host.loop(settings.all_apps()):
 
 backups.schedule(settings=settings)
 
+# Who looks at it from now on: people, the host itself, and Prometheus.
+health.look()
+monitoring.watch(settings=settings, project=guard.PROJECT)
+health.watch(settings=settings)
+
 # What all of it must be able to do, and the end of the trial.
 for app in host.loop(settings.all_apps()):
     gates.check(app=app)
@@ -67,3 +74,4 @@ backups.first(settings=settings)
 
 for app in host.loop(settings.all_apps()):
     release.prune(app=app)
+monitoring.tidy(settings=settings)

@@ -24,7 +24,7 @@ from settings import Settings, load
 from settings.app import App
 from settings.groups import apps_declared
 from settings.secret_values import given
-from tasks import plan, proven, recovery
+from tasks import monitoring, plan, proven, recovery
 
 PROJECT = Path(__file__).resolve().parent
 # Verbs that work with what is on the hosts: at night they must not ask for code or a secret.
@@ -215,6 +215,7 @@ def check_inventory(inventory: str, chosen: list[Host], validate: bool = True) -
         findings += _login_findings(host, settings)
         if _reads_code():
             recovery.given(settings, PROJECT)
+            monitoring.given(settings, PROJECT)
         for app in settings.all_apps() if _reads_code() else ():
             found = app_source.findings(app, PROJECT)
             findings += found

@@ -62,6 +62,19 @@ postgresql = {
     "recovery": None,
 }
 
+# --- Watching ----------------------------------------------------------------------------------------------
+
+# The gates of all apps, run on the host itself between deploys: None, or {"every": 60, "restart_after": 3,
+# "restarts_per_hour": 3}: seconds from round to round, how often in a row a service must have failed to be
+# restarted (None: never), and how often at most. docs/monitoring.md. With `monitoring` what is usual is
+# learnt for a day after each release: "baseline": {"hours": 24, "samples": 100}. docs/baselines.md.
+health = None
+
+# Prometheus with its exporters, alerts and Alertmanager, all on 127.0.0.1: None, or {"server": True}, to
+# which "webhook": {"source": "environment", "variable": "ALERTS_URL"} adds who is told. It stands on
+# `health`, which then is looked at every 60 s where nothing else is said.
+monitoring = None
+
 # --- The apps ----------------------------------------------------------------------------------------------
 # An app's key names its files: /opt/rec_io, /etc/rec_io, /run/rec_io, rec_io.service, rec_io-restart.
 

@@ -23,11 +23,26 @@ PACKAGES = {
     "unshare": "util-linux",
     "setpriv": "util-linux",
 }
+# What the tests of pages need besides, and no test host: a browser, and what draws their curves.
+PAGES = {
+    Path("/usr/bin/chromium-headless-shell"): "chromium-headless-shell",
+    Path("/usr/share/javascript/d3/d3.min.js"): "libjs-d3",
+    Path("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"): "fonts-dejavu-core",
+}
 WAIT = ("-o", "DPkg::Lock::Timeout=300")
 KEYRINGS = {
     "debian": Path("/usr/share/keyrings/debian-archive-keyring.gpg"),
     "ubuntu": Path("/usr/share/keyrings/ubuntu-archive-keyring.gpg"),
 }
+
+
+def missing_for_pages() -> list[str]:
+    """List the packages that only the tests of pages need; Ubuntu has its browser elsewhere."""
+    return [
+        package
+        for place, package in PAGES.items()
+        if not place.exists() and not (_is_ubuntu() and package.startswith("chromium"))
+    ]
 
 
 def _search_path() -> str:
@@ -126,7 +141,7 @@ def install(*, vendor: str) -> list[str]:
     """
     need_root()
     os.environ["PATH"] = _search_path()
-    missing = missing_packages(vendor=vendor)
+    missing = [*missing_packages(vendor=vendor), *missing_for_pages()]
     if not missing:
         return []
     if shutil.which("apt-get") is None:

@@ -24,7 +24,7 @@ OF_ONE_RUN = (
 # Said of a host by where it was found: no setting either.
 OF_THE_INVENTORY = ("droplet",)
 # A secret's source, or a reference to one, is one value: {"source": ...} is never added to another.
-WHOLE = ("secrets", "variables", "migrate_variables", "s3")
+WHOLE = ("secrets", "variables", "migrate_variables", "s3", "webhook", "email")
 
 
 def load(data: Mapping[str, Any], where: str, elsewhere: Collection[str] = ()) -> Settings:

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from settings.app import App
 from settings.app_settings import AppSettings
 from settings.host import FirewallSettings, SshSettings, SwapSettings, TrialSettings
+from settings.monitoring import HealthSettings, MonitoringSettings
 from settings.names import AppName
 from settings.postgresql import PostgresqlSettings
 from settings.types import AsTuple, EnvironmentName, Model, PackageName, ReceiptKey
@@ -32,6 +33,9 @@ class Settings(Model):
     + receipt_keys: public keys of those whose receipts count (python -m receipts key), default the own one
     + trial, ssh, swap, firewall, postgresql: see there; `swap` None leaves swap alone
     + config_guard: record who changes the configuration of the apps, other than a run, default True
+    + health: the gates of all apps, run on the host by a timer, default None: not at all
+    + monitoring: Prometheus and its exporters, default None: none; it needs `health`, and has its defaults
+      where that is None
     + apps: name to app; several may share one host
     """
 
@@ -50,6 +54,8 @@ class Settings(Model):
     firewall: FirewallSettings = FirewallSettings()
     postgresql: PostgresqlSettings = PostgresqlSettings()
     config_guard: bool = True
+    health: HealthSettings | None = None
+    monitoring: MonitoringSettings | None = None
     apps: dict[AppName, AppSettings] = {}
 
     @model_validator(mode="after")
@@ -109,6 +115,8 @@ def _unique_ports(settings: Settings) -> None:
         for key, app in settings.apps.items()
         if app.database is not None and app.database.pool is not None
     ]
+    if settings.monitoring is not None:
+        taken += [("monitoring", port) for port in settings.monitoring.ports]
     for place, port in taken:
         other = users.setdefault(port, place)
         if other != place:

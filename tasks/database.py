@@ -10,7 +10,7 @@ from operations import postgres
 from settings import Settings
 from settings.app import App
 from settings.postgresql import PostgresqlSettings
-from tasks import recovery
+from tasks import monitoring, recovery
 from tasks.origin import comes_from
 
 
@@ -39,6 +39,7 @@ def server(settings: Settings, project: Path) -> None:
         postgres.Row(row.database, row.role, row.network, row.type, row.method)
         for row in settings.postgresql.hba
     ]
+    rows += monitoring.rows(settings)
     postgres.hba(
         name="Let in the apps and whom group_data names, and nobody else", rows=rows, cluster=cluster
     )

@@ -6,7 +6,7 @@ from pyinfra.api.deploy import deploy
 
 from operations import packages, sshd, swap, ufw
 from settings import FirewallRule, Settings
-from tasks import backups, pool, recovery
+from tasks import backups, monitoring, pool, recovery
 from tasks.origin import comes_from
 
 # What the other layers are made of. The rest is in group_data.
@@ -25,7 +25,7 @@ BASE_PACKAGES = [
 def packages_of(settings: Settings) -> list[str]:
     """Return all packages that a host is to have."""
     pooled = [pool.PACKAGE] if pool.wanted(settings) else []
-    own = [*backups.packages(settings), *recovery.packages(settings)]
+    own = [*backups.packages(settings), *recovery.packages(settings), *monitoring.packages_of(settings)]
     return [*BASE_PACKAGES, *pooled, *settings.packages, *own]
 
 
@@ -47,6 +47,7 @@ def install(settings: Settings) -> None:
     )
     if pool.wanted(settings):
         packages.masked(name="Keep the package's own pgbouncer off", unit=pool.PACKAGES_UNIT)
+    monitoring.keep_off(settings)
     if settings.upgrade:
         packages.upgraded(name="Install pending upgrades")
     packages.installed(

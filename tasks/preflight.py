@@ -81,6 +81,8 @@ def ports(settings: Settings) -> dict[int, str]:
         for label, service in app.services.items():
             if service.port is not None:
                 found[service.port] = f"apps.{key}.services.{label}.port"
+    if settings.monitoring is not None:
+        found |= dict.fromkeys(settings.monitoring.ports, "monitoring")
     return found
 
 
@@ -241,7 +243,7 @@ def _ports(seen: MachineFields, settings: Settings) -> list[str]:
 def _ours(unit: str, settings: Settings) -> bool:
     names = {name for app in settings.all_apps() for name in app.units}
     return unit in names or unit.startswith(
-        ("postgresql", "pgbouncer", *(f"{key}-" for key in settings.apps))
+        ("postgresql", "pgbouncer", "hostwright-", *(f"{key}-" for key in settings.apps))
     )
 
 

@@ -15,11 +15,14 @@ from facts.release import Releases
 from facts.swap import SYSCTL_FILE
 from operations import config_guard, pgbackrest, pgbouncer, schema, sshd, trial, ufw
 from operations.backups import PROGRAM
+from operations.health import TIMER as HEALTH_TIMER
+from operations.monitoring import ROLE as MONITORING_ROLE
+from operations.monitoring import SECRETS as MONITORING_SECRETS
 from operations.trial import Touched
 from operations.trial.run import HostRun
 from settings import Settings
 from settings.app import App
-from tasks import backups, maintenance, plan, recovery, services
+from tasks import backups, health, maintenance, monitoring, plan, recovery, services
 
 CLUSTERS = "/etc/postgresql/*/*"
 
@@ -122,6 +125,13 @@ def touched(settings: Settings, login: str) -> Touched:
     found.add([PROGRAM])
     found.add(config_guard.FILES)
     found.units[config_guard.UNIT] = {"scope": trial.HOST, "started": config_guard.STARTED}
+    found.add([*health.paths(), *monitoring.paths()])
+    found.add([*monitoring.masks(), f"{MONITORING_SECRETS}/*"], kept=True)
+    exporter = monitoring.exporter_unit()
+    role = [exporter, MONITORING_ROLE, settings.postgresql.cluster or ""]
+    found.effect([exporter], "monitoring-role.sh", *role, says="put back the role of monitoring")
+    found.units[HEALTH_TIMER] = {"scope": trial.HOST}
+    found.units |= {unit: {"scope": trial.HOST, "started": at} for unit, at in monitoring.units().items()}
     if settings.postgresql.recovery is not None:
         wants = [f"/etc/systemd/system/timers.target.wants/{timer}" for timer in pgbackrest.TIMERS]
         found.add([*pgbackrest.FILES, *wants])

@@ -13,6 +13,7 @@ from declared import DeclaredHost
 from settings import SecretReference, Settings
 from settings.app import App
 from settings.service import DatabaseSettings
+from tasks import monitoring
 from tests.acceptance.remote import Host, Remote, Secret
 from tests.acceptance.values import same
 from tests.acceptance.view import HostView
@@ -79,7 +80,8 @@ def test_database_access_rules(declared: DeclaredHost, settings: Settings, view:
     assert {("host", "all", "all", "all"), ("local", "all", "all", None)} <= rejected
 
     peers = [rule for rule in rules if rule["method"] == "peer"]
-    assert {(rule["type"], *rule["role"]) for rule in peers} == {("local", "postgres")}
+    known = {("local", "postgres"), *((row.type, row.role) for row in monitoring.rows(settings))}
+    assert {(rule["type"], *rule["role"]) for rule in peers} == known
     assert {_entry(rule) for rule in rules if rule["method"] == "scram-sha-256"} == _declared(settings)
 
 

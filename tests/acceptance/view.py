@@ -200,6 +200,10 @@ class HostView:
         name = app.database.database
         return self._once("database", app.key, lambda: self._query("database.sql", name, about))
 
+    def monitoring(self, about: dict[str, Any]) -> Any:
+        """Return how the host's health and monitoring are: timer, rounds, units, targets, addresses."""
+        return self._once("monitoring", "", lambda: self.remote.look("monitoring.py", about))
+
     def privileges(self, app: App) -> Any:
         """Return the roles of the app's database, who may connect, and whose everything is."""
         mine = app.database

@@ -14,6 +14,7 @@ LONGEST_FIRST = (
     "test_faults",
     "test_packages",  # on a bare host: it need not wait for the disks that others begin with
     "test_portfolio",
+    "test_monitoring",
     "test_restore",
     "test_bad_releases",
     "test_acceptance_damage",
@@ -32,6 +33,7 @@ LONGEST_FIRST = (
     "test_config_guard",
     "test_gates",
     "test_diagnose",
+    "test_dashboard",  # no host: a browser
     "test_ufw",
     "test_swap",
     "test_release",

@@ -1,0 +1,99 @@
+"""Monitoring: rules and their runbook, what is written for a host, and who may look at the database."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+from pyinfra.api import OperationError
+
+from operations import bundle, monitoring
+from tests.lab import alert_cases
+from tests.lab.playbook import PROJECT
+
+RUNBOOK = (PROJECT / "docs/runbook.md").read_text()
+
+
+def alerts(text: str | None = None) -> list[dict[str, Any]]:
+    groups = yaml.safe_load(monitoring.rules() if text is None else text)["groups"]
+    return [rule for group in groups for rule in group["rules"] if "alert" in rule]
+
+
+def test_each_alert_has_its_paragraph_and_no_paragraph_is_orphaned() -> None:
+    paragraphs = re.findall(r"^### (\w+)$", RUNBOOK, re.MULTILINE)
+    assert sorted(paragraphs) == sorted(one["alert"] for one in alerts())
+    for one in alerts():
+        assert one["annotations"]["runbook"] == f"docs/runbook.md#{one['alert'].lower()}"
+
+
+def test_each_paragraph_says_where_to_look_what_to_do_and_when_it_ends() -> None:
+    for paragraph in RUNBOOK.split("\n### ")[1:]:
+        body = paragraph.split("\n## ")[0]
+        for word in ("Look:", "Do:", "Ends:"):
+            assert f"\n- {word} " in body, f"{paragraph.splitlines()[0]} lacks {word!r}"
+
+
+def test_each_alert_is_seen_firing_and_not_firing() -> None:
+    fired = {case.alert for case in alert_cases.CASES if case.fires is not None and case.quiet}
+    assert fired == {one["alert"] for one in alerts()}
+
+
+def test_alerts_name_the_host_and_a_severity() -> None:
+    for one in alerts():
+        assert one["labels"]["severity"] in ("critical", "warning")
+        assert "$labels.host" in one["annotations"]["summary"]
+
+
+def test_a_shorter_minute_shortens_all_times_and_nothing_else() -> None:
+    shorter = monitoring.rules(5)
+    whole, short = alerts(), alerts(shorter)
+    assert {one["for"] for one in short if "for" in one} <= {f"{n * 5}s" for n in (2, 3, 5, 10, 15, 30)}
+    assert not re.findall(r"\[[0-9]+[mhd]\]", shorter)
+    assert "offset 7200s" in shorter
+    assert len(re.findall(r"\[[0-9]+s\]", shorter)) == len(re.findall(r"\[[0-9]+[mhd]\]", monitoring.rules()))
+    for before, after in zip(whole, short, strict=True):
+        assert before["annotations"] == after["annotations"]
+
+
+def test_everything_listens_on_this_host_alone() -> None:
+    made = monitoring.files(monitoring.Monitoring(host="web-1"))
+    units = {one.path: one.text for one in made if one.path.endswith(".service")}
+    assert len(units) == 4
+    for text in units.values():
+        assert "--web.listen-address=127.0.0.1:" in text
+        assert "0.0.0.0" not in text
+    assert "--cluster.listen-address=\n" in units[f"{bundle.UNITS}/hostwright-alertmanager.service"]
+
+
+def test_secrets_are_named_and_never_written() -> None:
+    email = monitoring.Email("ops@example.com", "web@example.com", "smtp.example.com", password=True)
+    made = monitoring.files(monitoring.Monitoring(host="web-1", webhook=True, email=email))
+    config = next(one.text for one in made if one.path.endswith("alertmanager.yml"))
+    receiver = yaml.safe_load(config)["receivers"][0]
+    assert receiver["webhook_configs"][0]["url"] == "http://hostwright.invalid/webhook"
+    assert receiver["email_configs"][0]["auth_password"] == "http://hostwright.invalid/email_password"
+    assert receiver["email_configs"][0]["smarthost"] == "smtp.example.com:587"
+
+
+def test_a_host_without_server_has_exporters_alone() -> None:
+    about = monitoring.Monitoring(host="web-1", server=False)
+    assert [one.path.rpartition("/")[2] for one in monitoring.files(about)] == [
+        "hostwright-node.service", "hostwright-postgres.service",
+    ]  # fmt: skip
+    assert monitoring.checks(about) == []
+    assert monitoring.packages(server=False) == ["prometheus-node-exporter", "prometheus-postgres-exporter"]
+
+
+@pytest.mark.parametrize(
+    ("about", "words"),
+    [
+        ({"host": 'web"1'}, "host 'web\"1' is not usable"),
+        ({"host": "web-1", "every": 0}, "every is 0; write 1 or more"),
+        ({"host": "web-1", "keep_size": "1T"}, "keep_size is '1T'; write it like '512MB'"),
+    ],
+)
+def test_what_is_not_usable_is_refused(about: dict[str, Any], words: str) -> None:
+    with pytest.raises(OperationError, match=re.escape(words)):
+        monitoring.files(monitoring.Monitoring(**about))
