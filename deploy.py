@@ -62,8 +62,8 @@ backups.schedule(settings=settings)
 
 # Who looks at it from now on: people, the host itself, and Prometheus.
 health.look()
-monitoring.watch(settings=settings, project=guard.PROJECT)
 health.watch(settings=settings)
+monitoring.watch(settings=settings, project=guard.PROJECT)
 
 # What all of it must be able to do, and the end of the trial.
 for app in host.loop(settings.all_apps()):

@@ -86,7 +86,12 @@ def difference(files: Sequence[File], units: Sequence[Unit], now: BundleFields) 
         for name in (path.rpartition("/")[2] for path in remove if path.startswith(f"{UNITS}/"))
         if UNIT.fullmatch(name) is not None and name not in mine
     ]
-    return Difference(sorted(write), remove, start, sorted(set(gone)))
+    # A timer first: it would start its service again.
+    return Difference(sorted(write), remove, start, sorted(set(gone), key=_timers_first))
+
+
+def _timers_first(unit: str) -> tuple[bool, str]:
+    return not unit.endswith(".timer"), unit
 
 
 def _described(file: File) -> dict[str, str | None]:
