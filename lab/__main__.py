@@ -94,7 +94,7 @@ def _ssh(chosen: argparse.Namespace) -> int:
 
 def _prepare(chosen: argparse.Namespace) -> int:
     of = images.suite(chosen.image or "bookworm")
-    installed = machine.install(vendor=of.vendor)
+    installed = machine.install(vendor=of.vendor, pages=chosen.pages)
     if installed:
         log.info("installed %s", ", ".join(installed))
     with images.image(of.name) as directory:
@@ -130,10 +130,13 @@ def _parser() -> argparse.ArgumentParser:
         "--group", action="append", metavar="GROUP",
         help="file of group_data/ that they get besides, such as portfolio; repeatable; default as before",
     )  # fmt: skip
-    for command in (
-        up,
-        add("prepare", _prepare, "install what is missing on this machine and build an image", names=None),
-    ):
+    prepare = add(
+        "prepare", _prepare, "install what is missing on this machine and build an image", names=None
+    )
+    prepare.add_argument(
+        "--pages", action="store_true", help="what the tests of pages need besides: a browser, and curves"
+    )
+    for command in (up, prepare):
         command.add_argument(
             "--image", choices=images.SUITES, help=f"{known}; default bookworm", metavar="IMAGE"
         )

@@ -131,17 +131,18 @@ def update() -> None:
     run("apt-get", *WAIT, "--quiet", "update")
 
 
-def install(*, vendor: str) -> list[str]:
+def install(*, vendor: str, pages: bool = False) -> list[str]:
     """
     Install the missing Debian packages and return their names.
 
-    + vendor: whose archive keys are needed: "debian" or "ubuntu".
+    + vendor: whose archive keys are needed: "debian" or "ubuntu"
+    + pages: what the tests of pages need besides, default False
 
     Raises `MissingError` where there is no apt, or the packages cannot be had.
     """
     need_root()
     os.environ["PATH"] = _search_path()
-    missing = [*missing_packages(vendor=vendor), *missing_for_pages()]
+    missing = [*missing_packages(vendor=vendor), *(missing_for_pages() if pages else ())]
     if not missing:
         return []
     if shutil.which("apt-get") is None:
