@@ -9,24 +9,21 @@ Nothing of them can be reached from other machines: they listen on the host's 12
 
 from __future__ import annotations
 
-import json
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import click
+from pyinfra.api.exceptions import PyinfraError
 
-PROJECT = Path(__file__).resolve().parent
-PYINFRA = Path(sys.executable).with_name("pyinfra")
+import declared
+from declared import DeclaredHost
+
 PAGES = {"Prometheus": 9090, "Alertmanager": 9093}
-OVERVIEW = "consoles/overview.html"
-READ_SECONDS = 60
 OPEN_SECONDS = 20
 
 
@@ -43,26 +40,26 @@ class _StoppedError(Exception):
 @click.argument("name", required=False)
 def main(inventory: str, name: str | None) -> None:
     """Open, print, wait, and end all of it."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # Ctrl-C too: a shell that starts it in the background has it ignored.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
     opened: list[subprocess.Popen[str]] = []
     try:
-        for host in chosen(read(inventory), inventory, name):
+        for host in chosen(declared.read(inventory), inventory, name):
             ports = {page: free_port() for page in PAGES}
             opened.append(_open(host, ports))
-            click.echo(click.style(host["name"], bold=True))
+            click.echo(click.style(host.name, bold=True))
             click.echo(f"  {'Dashboard':<14} http://127.0.0.1:{ports['Prometheus']}/user/")
             for page, port in ports.items():
                 click.echo(f"  {page:<14} http://127.0.0.1:{port}/")
-            click.echo(f"  {'Overview':<14} http://127.0.0.1:{ports['Prometheus']}/{OVERVIEW}")
         click.echo("Ctrl-C ends it")
         while all(one.poll() is None for one in opened):
             time.sleep(0.2)
         raise TunnelError("a connection has ended; open it again")
-    except TunnelError as error:
+    except (TunnelError, PyinfraError) as error:
         click.echo(f"tunnel: {error}", err=True)
         sys.exit(1)
-    except (KeyboardInterrupt, _StoppedError):
+    except _StoppedError:
         click.echo("")
     finally:
         for one in opened:
@@ -71,35 +68,17 @@ def main(inventory: str, name: str | None) -> None:
             one.wait()
 
 
-def read(inventory: str) -> list[dict[str, Any]]:
-    """Return the hosts of an inventory, each with "name" and "data", as pyinfra has them."""
-    path = Path(inventory)
-    if not path.is_file():
-        known = ", ".join(sorted(f"inventories/{one.name}" for one in (PROJECT / "inventories").glob("*.py")))
-        raise TunnelError(f"inventory {inventory!r} does not exist; there are: {known}")
-    done = subprocess.run(
-        [str(PYINFRA), str(path.resolve()), "debug-inventory", "--json"],
-        cwd=PROJECT, capture_output=True, text=True, timeout=READ_SECONDS, stdin=subprocess.DEVNULL,
-        check=False,
-    )  # fmt: skip
-    if done.returncode != 0:
-        said = [line for line in done.stderr.splitlines() if not line.endswith("...")]
-        raise TunnelError("\n".join([f"pyinfra cannot read {inventory}", *said]))
-    found: list[dict[str, Any]] = json.loads(done.stdout)
-    return found
-
-
-def chosen(hosts: Sequence[dict[str, Any]], inventory: str, name: str | None) -> list[dict[str, Any]]:
+def chosen(hosts: Sequence[DeclaredHost], inventory: str, name: str | None) -> list[DeclaredHost]:
     """
     Return the hosts that run a server, or the one that is named.
 
     Raises TunnelError where there is none.
     """
-    found = [host for host in hosts if name in (None, host["name"])]
+    found = [host for host in hosts if name in (None, host.name)]
     if not found:
-        known = ", ".join(host["name"] for host in hosts) or "none"
+        known = ", ".join(host.name for host in hosts)
         raise TunnelError(f"{inventory} has no host {name!r}; there are: {known}")
-    serving = [host for host in found if _serves(host["data"])]
+    serving = [host for host in found if (one := host.settings.monitoring) is not None and one.server]
     if not serving:
         raise TunnelError(
             "no Prometheus runs there: set monitoring = {'server': True} in group_data/, and run deploy.py"
@@ -107,19 +86,14 @@ def chosen(hosts: Sequence[dict[str, Any]], inventory: str, name: str | None) ->
     return serving
 
 
-def _serves(data: Mapping[str, Any]) -> bool:
-    declared = {**data, **data.get("overrides", {})}.get("monitoring")
-    return declared is not None and bool(declared.get("server", True))
-
-
-def words(host: Mapping[str, Any], ports: Mapping[str, int]) -> list[str]:
+def words(host: DeclaredHost, ports: Mapping[str, int]) -> list[str]:
     """
     Return the command that opens the tunnels to one host; it logs in as pyinfra does.
 
-    + host: "name" and "data"
+    + host: of an inventory
     + ports: page to port of this machine
     """
-    data = host["data"]
+    data = host.data
     options = {
         "Port": data.get("ssh_port"),
         "User": data.get("ssh_user"),
@@ -140,10 +114,10 @@ def words(host: Mapping[str, Any], ports: Mapping[str, int]) -> list[str]:
     lead = [
         word for page, port in ports.items() for word in ("-L", f"127.0.0.1:{port}:127.0.0.1:{PAGES[page]}")
     ]
-    return ["ssh", "-N", *config, *given, *lead, "--", str(data.get("ssh_hostname") or host["name"])]
+    return ["ssh", "-N", *config, *given, *lead, "--", host.address]
 
 
-def _open(host: Mapping[str, Any], ports: Mapping[str, int]) -> subprocess.Popen[str]:
+def _open(host: DeclaredHost, ports: Mapping[str, int]) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         words(host, ports), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         # Ctrl-C is for us; we end it.
@@ -154,7 +128,7 @@ def _open(host: Mapping[str, Any], ports: Mapping[str, int]) -> subprocess.Popen
         if process.poll() is not None or time.monotonic() > end:
             process.terminate()
             said = process.communicate()[1].strip() or f"no login within {OPEN_SECONDS} s"
-            raise TunnelError(f"{host['name']} cannot be reached: {said}")
+            raise TunnelError(f"{host.name} cannot be reached: {said}")
         time.sleep(0.05)
     return process
 

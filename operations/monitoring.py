@@ -25,7 +25,6 @@ TEXTFILES = "/var/lib/prometheus/node-exporter"
 STATE = "/var/lib/hostwright/monitoring"
 ROLE = "prometheus"
 FILES = Path(__file__).resolve().parent.parent / "files" / "monitoring"
-OVERVIEW = f"{CONFIGS}/consoles/overview.html"
 # Of each job: the package, which brings a unit of the same name, and its port.
 JOBS = {
     "node": ("prometheus-node-exporter", 9100),
@@ -35,7 +34,7 @@ JOBS = {
 }
 EXPORTERS = ("node", "postgres")
 OWNED = [
-    f"{CONFIGS}/*.yml", PROGRAM, OVERVIEW, *(f"{bundle.UNITS}/hostwright-{job}.service" for job in JOBS),
+    f"{CONFIGS}/*.yml", PROGRAM, *(f"{bundle.UNITS}/hostwright-{job}.service" for job in JOBS),
     *dashboard.OWNED,
 ]  # fmt: skip
 # What node exporter looks at: what a rule or docs/monitoring.md asks for.
@@ -143,7 +142,6 @@ def files(one: Monitoring) -> list[bundle.File]:
             bundle.File(f"{CONFIGS}/prometheus.yml", config),
             bundle.File(f"{CONFIGS}/alerts.yml", rules(one.minute)),
             bundle.File(f"{CONFIGS}/alertmanager.yml", alerts),
-            bundle.File(OVERVIEW, (FILES / "overview.html").read_text(encoding="utf-8")),
             bundle.File(PROGRAM, text("alertmanager-config.py"), mode="0755"),
             *dashboard.files(),
         ]
@@ -212,7 +210,6 @@ def unit_text(job: str, one: Monitoring) -> str:
                     f"--storage.tsdb.retention.time={one.keep_days}d",
                     f"--storage.tsdb.retention.size={one.keep_size}",
                     f"--web.user-assets={dashboard.ROOT}",
-                    f"--web.console.templates={CONFIGS}/consoles",
                     "--query.max-concurrency=4", "--query.max-samples=5000000",
                 ],
                 # On a droplet of 2 GB; it collects garbage sooner instead of taking more.

@@ -255,8 +255,8 @@ def test_its_pages_are_seen_through_a_tunnel_that_ends(watched: Deployed) -> Non
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout is not None
-    said = [process.stdout.readline() for _ in range(6)]
-    dashboard, *pages, overview = re.findall(r"http://127\.0\.0\.1:\S+", "".join(said))
+    said = [process.stdout.readline() for _ in range(5)]
+    dashboard, *pages = re.findall(r"http://127\.0\.0\.1:\S+", "".join(said))
     assert dashboard == f"{pages[0]}user/"
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     assert [direct.open(f"{page}-/ready", timeout=10).status for page in pages] == [200, 200]
@@ -270,14 +270,6 @@ def test_its_pages_are_seen_through_a_tunnel_that_ends(watched: Deployed) -> Non
         "rec_io_db",
         "deploy.py (lab)",
         "confirmed",
-    ):
-        assert words in text
-    text = direct.open(overview, timeout=30).read().decode()
-    for words in (
-        f"<h2>{watched.host.name}</h2>",
-        "database rec_io_db",
-        "rec_io main_app",
-        "age of the backup of",
     ):
         assert words in text
     process.send_signal(signal.SIGINT)

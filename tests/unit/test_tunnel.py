@@ -10,13 +10,17 @@ import pytest
 from click.testing import CliRunner
 
 import tunnel
+from declared import DeclaredHost
+from settings import Settings
 
-ON: dict[str, Any] = {
-    "name": "web-1",
-    "data": {"monitoring": {"server": True}, "ssh_hostname": "203.0.113.7"},
-}
-OFF: dict[str, Any] = {"name": "web-2", "data": {"monitoring": None}}
-EXPORTERS: dict[str, Any] = {"name": "web-3", "data": {"overrides": {"monitoring": {"server": False}}}}
+
+def host(name: str, monitoring: dict[str, Any] | None, **data: Any) -> DeclaredHost:
+    settings = Settings.model_validate({"environment": "do", "monitoring": monitoring})
+    return DeclaredHost(name, data, settings)
+
+
+ON = host("web-1", {"server": True}, ssh_hostname="203.0.113.7")
+OFF, EXPORTERS = host("web-2", None), host("web-3", {"server": False})
 
 
 def test_hosts_that_run_a_server_are_led_to() -> None:
@@ -36,8 +40,8 @@ def test_others_are_refused(name: str, words: str) -> None:
 
 
 def test_it_listens_here_alone_and_logs_in_as_pyinfra_does() -> None:
-    data = {**ON["data"], "ssh_port": 2222, "ssh_user": "admin", "ssh_key": "/k"}
-    words = tunnel.words({"name": "web-1", "data": data}, {"Prometheus": 40001, "Alertmanager": 40002})
+    there = host("web-1", {}, ssh_hostname="203.0.113.7", ssh_port=2222, ssh_user="admin", ssh_key="/k")
+    words = tunnel.words(there, {"Prometheus": 40001, "Alertmanager": 40002})
     leads = [words[at + 1] for at, word in enumerate(words) if word == "-L"]
     assert leads == ["127.0.0.1:40001:127.0.0.1:9090", "127.0.0.1:40002:127.0.0.1:9093"]
     for option in ("Port=2222", "User=admin", "IdentityFile=/k", "StrictHostKeyChecking=accept-new"):
@@ -46,7 +50,7 @@ def test_it_listens_here_alone_and_logs_in_as_pyinfra_does() -> None:
 
 
 def test_an_inventory_that_is_not_there() -> None:
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     done = CliRunner().invoke(tunnel.main, ["inventories/prod.py"])
     for number, handler in before.items():
         signal.signal(number, handler)
