@@ -1,40 +1,23 @@
 # Services as their process managers see them, and how a supervisor of ours is closed to others.
 import configparser
 import glob
-import http.client
 import os
 import pwd
-import socket
 import stat
-import xmlrpc.client
 
 from diagnose_common import blocks, problem, read, run
 from diagnose_processes import started_at, user_of
+from supervisor_rpc import NO_ANSWER, supervisor_at
 
+ANSWER_SECONDS = 3.0
 UNIT_KEYS = "Id,LoadState,ActiveState,SubState,Result,MainPID,NRestarts,InvocationID,UnitFileState"
-
-
-class SocketTransport(xmlrpc.client.Transport):
-    """XML-RPC over a UNIX socket, as supervisor speaks it."""
-
-    def __init__(self, path):
-        super().__init__()
-        self.path = path
-
-    def make_connection(self, _host):
-        connection = http.client.HTTPConnection("localhost")
-        connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.sock.settimeout(3.0)
-        connection.sock.connect(self.path)
-        return connection
 
 
 def supervisor_answer(path):
     """Return what a supervisor says of its programs, name to information; a problem where it does not."""
     try:
-        rpc = xmlrpc.client.ServerProxy("http://localhost", transport=SocketTransport(path))
-        return {info["name"]: info for info in rpc.supervisor.getAllProcessInfo()}
-    except (OSError, xmlrpc.client.Error, http.client.HTTPException) as error:
+        return {info["name"]: info for info in supervisor_at(path, ANSWER_SECONDS).getAllProcessInfo()}
+    except NO_ANSWER as error:
         problem("services", f"the supervisor does not answer on {path}: {error}")
         return {}
 

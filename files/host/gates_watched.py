@@ -1,12 +1,10 @@
 """Gates that watch for a while, and while other gates are still at it: services stay up, logs stay clean."""
 
-import http.client
 import re
-import socket
 import time
-import xmlrpc.client
 
 from gates_common import POLL, Follower, RedError, excerpt, journal, run_program
+from supervisor_rpc import NO_ANSWER, supervisor_at
 
 UNIT_KEYS = (
     "Id",
@@ -19,21 +17,6 @@ UNIT_KEYS = (
 )
 
 
-class UnixTransport(xmlrpc.client.Transport):
-    """XML-RPC over a UNIX socket, as supervisor speaks it; a supervisor that hangs is no excuse to."""
-
-    def __init__(self, path, seconds):
-        super().__init__()
-        self.path, self.seconds = path, seconds
-
-    def make_connection(self, _host):
-        connection = http.client.HTTPConnection("localhost")
-        connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.sock.settimeout(self.seconds)
-        connection.sock.connect(self.path)
-        return connection
-
-
 class Seen:
     """One service as its process manager sees it; `mark` is what changes with each start."""
 
@@ -44,9 +27,8 @@ class Seen:
 def supervisor_look(gate, seconds):
     path = gate["socket"]
     try:
-        rpc = xmlrpc.client.ServerProxy("http://localhost", transport=UnixTransport(path, seconds))
-        infos = rpc.supervisor.getAllProcessInfo()
-    except (OSError, xmlrpc.client.Error, http.client.HTTPException) as error:
+        infos = supervisor_at(path, seconds).getAllProcessInfo()
+    except NO_ANSWER as error:
         why = excerpt(str(error)) or type(error).__name__
         raise RedError("the app's supervisor to answer", f"none on {path}: {why}") from None
     found = {info["name"]: info for info in infos}

@@ -4,16 +4,15 @@
 # SECONDS is how long services may take to stop and then to be RUNNING, unless --timeout says otherwise.
 # Sent along for each run of a playbook; installed as APP-restart and APP-status for people.
 import argparse
-import http.client
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
 import xmlrpc.client
 
 from supervisor_reasons import declared, explain, read_programs, reason, record
+from supervisor_rpc import NO_ANSWER, supervisor_at
 
 VERB, UNIT, CONFIG = sys.argv[1:4]
 APP = UNIT.rsplit(".", 1)[0]
@@ -21,6 +20,8 @@ SOCKET = f"/run/{APP}/supervisor.sock"
 STARTED = f"/run/{APP}.started"
 # What each program was started with; the unit makes it anew whenever the supervisor starts.
 PROGRAMS = f"/run/{APP}.programs"
+# For one answer; none waits for a program to start or stop.
+ANSWER_SECONDS = 60
 GONE = {"STOPPED", "EXITED", "FATAL", "UNKNOWN"}
 
 
@@ -28,34 +29,17 @@ class FailedError(Exception):
     """What went wrong and what to do, for whoever reads it at night."""
 
 
-class LocalConnection(http.client.HTTPConnection):
-    """HTTP over supervisor's socket."""
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(SOCKET)
-
-
-class LocalTransport(xmlrpc.client.Transport):
-    """XML-RPC over it; supervisor's own transport takes three times as long to import as all else here."""
-
-    def make_connection(self, host):
-        if self._connection[1] is None:
-            self._connection = host, LocalConnection("localhost")
-        return self._connection[1]
-
-
 def connect(patience=0.0):
     """Return supervisor's own interface; wait for a supervisor that was started just now."""
     deadline = time.monotonic() + patience
     while True:
-        proxy = xmlrpc.client.ServerProxy("http://localhost", transport=LocalTransport())
+        rpc = supervisor_at(SOCKET, ANSWER_SECONDS)
         try:
-            proxy.supervisor.getState()
-            return proxy.supervisor
+            rpc.getState()
+            return rpc
         except PermissionError:
             raise FailedError(f"{SOCKET} may not be used by this login; use sudo") from None
-        except (OSError, xmlrpc.client.Error) as error:
+        except NO_ANSWER as error:
             if time.monotonic() > deadline:
                 raise FailedError(
                     f"{UNIT} does not answer on {SOCKET} ({error}); look at: journalctl -u {UNIT}"
