@@ -56,7 +56,7 @@ def claim(machine_id: str, directory: Path, wanted: str = "") -> tuple[str, str]
         aside = _entries() / f"{machine_id}.new"
         aside.write_text(json.dumps(entry))
         aside.rename(_entries() / f"{machine_id}.json")
-        sysctls.forward()
+        sysctls.allow()
         network.open_out()
         network.lay(machine_id, gateway)
     return gateway, address

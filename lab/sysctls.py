@@ -8,6 +8,8 @@ from pathlib import Path
 TOP = Path("/proc/sys")
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 FORWARD = "net/ipv4/ip_forward"
+# Who watches files and directories: some seven programs of each host, where the kernel grants 128 to all.
+WATCHERS, ENOUGH = "fs/inotify/max_user_instances", 4096
 # Triggers and counters: reading or writing them means something else.
 _NOT_SETTINGS = {"vm/compact_memory", "vm/drop_caches", "vm/stat_refresh", "kernel/ns_last_pid"}
 # Each host has its own.
@@ -24,7 +26,7 @@ _OWN = (
 def current() -> dict[str, str]:
     """Read every setting of the machine that a host could change, and forwarding."""
     values = {}
-    for area in ("vm", "fs", "kernel", "kernel/yama"):
+    for area in ("vm", "fs", "fs/inotify", "kernel", "kernel/yama"):
         for path in (TOP / area).glob("*"):
             name = str(path.relative_to(TOP))
             writable = path.is_file() and path.stat().st_mode & 0o600 == 0o600
@@ -48,11 +50,12 @@ def keep(file: Path) -> None:
         aside.rename(file)
 
 
-def forward() -> None:
-    """Let this machine pass packets on between hosts and the outside."""
-    setting = TOP / FORWARD
-    if setting.read_text().strip() != "1":
-        setting.write_text("1\n")
+def allow() -> None:
+    """Let this machine pass packets on between hosts and the outside, and dozens of hosts watch files."""
+    for name, least in ((FORWARD, 1), (WATCHERS, ENOUGH)):
+        setting = TOP / name
+        if int(setting.read_text()) < least:
+            setting.write_text(f"{least}\n")
 
 
 def put_back(file: Path) -> list[str]:

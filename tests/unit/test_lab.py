@@ -172,7 +172,12 @@ def test_only_swap_below_the_root_is_found(tmp_path: Path, monkeypatch: pytest.M
 
 def test_settings_are_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tree = tmp_path / "sys"
-    for name, value in (("vm/swappiness", "60"), ("net/ipv4/ip_forward", "0"), ("vm/drop_caches", "0")):
+    for name, value in (
+        ("vm/swappiness", "60"),
+        ("net/ipv4/ip_forward", "0"),
+        ("vm/drop_caches", "0"),
+        ("fs/inotify/max_user_instances", "128"),
+    ):
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_text(f"{value}\n")
     monkeypatch.setattr(sysctls, "TOP", tree)
@@ -180,12 +185,14 @@ def test_settings_are_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     sysctls.keep(kept)
     assert "vm/drop_caches" not in json.loads(kept.read_text())["settings"]
     (tree / "vm/swappiness").write_text("10\n")
-    sysctls.forward()
+    sysctls.allow()
+    assert (tree / "fs/inotify/max_user_instances").read_text() == "4096\n"
     # A second host does not take the first one's settings for the machine's.
     sysctls.keep(kept)
     assert sysctls.put_back(kept) == []
     assert (tree / "vm/swappiness").read_text() == "60\n"
     assert (tree / "net/ipv4/ip_forward").read_text() == "0\n"
+    assert (tree / "fs/inotify/max_user_instances").read_text() == "128\n"
     assert not kept.exists()
 
 
