@@ -57,7 +57,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sample]:
     try:
         with apart():
             try:
-                ready = matrix.ready(name, "bookworm", copies, place, saved)
+                ready = matrix.ready(name, "bookworm", copies, place, saved, "deployed")
                 cell.restore(ready.machine, ready.references, place / "looks.log")
                 yield Sample(ready, copies[1], place)
             finally:
