@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Take out what one image proves for all; put the longest modules first, and one host's tests together."""
+    """Take out what one image proves for all; put the longest first, and the tests of one host together."""
     out = [] if config.getoption("--everything", default=False) else [one for one in items if not enough(one)]
     if out:
         config.hook.pytest_deselected(items=out)
