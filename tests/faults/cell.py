@@ -21,7 +21,7 @@ from tests.faults.verdict import Verdict, judge, lost
 UNTIL_FAULT = 600
 UNTIL_WHOLE = 180
 UNTIL_ENDED = 90
-POLL = 1.0
+POLL = 0.5
 # Made by who makes tables, so that it has what every table of the app has.
 PROBE = """
 set role rec_io_db_owner;
