@@ -14,19 +14,18 @@ from pyinfra.api import Config, Host, Inventory
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.context import ctx_state
 
-import app_source
 import connectors
+import deployable
 import interrupts
 import overhead
-from env_example import reads
-from lint import gate
-from settings import Settings, load
-from settings.app import App
-from settings.groups import apps_declared
-from settings.secret_values import given
-from tasks import monitoring, plan, proven, recovery
+from deployable import PROJECT, GuardError, release_plan
+from settings import Settings
+from tasks import proven
 
-PROJECT = Path(__file__).resolve().parent
+__all__ = [
+    "PROJECT", "GuardError", "as_json", "groups", "hosts", "install", "proof_of", "release_plan",
+    "settings_of", "some_app", "verb",
+]  # fmt: skip
 # Verbs that work with what is on the hosts: at night they must not ask for code or a secret.
 WITHOUT_CODE = {
     "backup.py", "config_changes.py", "diagnose.py", "drill.py", "history.py", "init.py", "queries.py",
@@ -44,10 +43,6 @@ _installed = False
 _verb = ""
 _as_json = False
 _proofs: dict[str, dict[str, str]] = {}
-
-
-class GuardError(PyinfraError):
-    """Raised when a run must not begin; pyinfra shows the text and exits with 1."""
 
 
 def install() -> None:
@@ -189,7 +184,7 @@ def _check_started_here() -> None:
 
 def check_inventory(inventory: str, chosen: list[Host], validate: bool = True) -> None:
     """
-    Check that there are hosts, and each host's settings, secrets and local files.
+    Check that there are hosts, and that what is declared for them can be deployed.
 
     + inventory: as given on the command line
     + chosen: the hosts of this run
@@ -201,35 +196,9 @@ def check_inventory(inventory: str, chosen: list[Host], validate: bool = True) -
         raise GuardError(
             f"inventory {inventory!r} has no hosts, or --limit and --exclude leave none; nothing was done"
         )
-    if not validate:
-        return
-    findings: list[str] = []
-    for host in chosen:
-        settings = settings_of(host, inventory)
-        expected = Path(inventory).stem
-        if inventory.endswith(".py") and settings.environment != expected:
-            raise GuardError(
-                f"environment is {settings.environment!r} but the inventory is {inventory}; "
-                f"set environment = {expected!r} in group_data/{expected}.py"
-            )
-        findings += _login_findings(host, settings)
-        if _reads_code():
-            recovery.given(settings, PROJECT)
-            monitoring.given(settings, PROJECT)
-        for app in settings.all_apps() if _reads_code() else ():
-            found = app_source.findings(app, PROJECT)
-            findings += found
-            given(app, PROJECT)
-            if not found:
-                # Made here already, so that what supervisor or the archive cannot carry is found here.
-                made = release_plan(app, settings)
-                findings += plan.findings(app, made)
-                source = app_source.directory(app, PROJECT)
-                findings += gate.findings(app.key, source, made.archive)
-                findings += reads.findings(app, source, made.archive)
-    if findings:
-        lines = "\n".join(f"  - {finding}" for finding in dict.fromkeys(findings))
-        raise GuardError(f"{inventory}: this cannot be deployed as it is; no host was touched\n{lines}")
+    if validate:
+        _check_started_here()
+        deployable.check(inventory, chosen, code=_reads_code())
 
 
 def _check_proofs(inventory: str, chosen: list[Host]) -> None:
@@ -255,27 +224,6 @@ def proof_of(host: Host) -> dict[str, str]:
     return _proofs.get(host.name, {})
 
 
-def _login_findings(host: Host, settings: Settings) -> list[str]:
-    port, user = int(host.data.get("ssh_port") or 22), host.data.get("ssh_user") or "root"
-    found = []
-    for app in settings.all_apps():
-        if app.service_user == user:
-            found.append(
-                f"apps.{app.key}.user: {user!r} is the login of host {host.name}; give the app its own"
-            )
-        found += [
-            f"apps.{app.key}.services.{label}.port: port {port} is SSH's on host {host.name}; choose another"
-            for label, service in app.services.items()
-            if service.port == port
-        ]
-    return found
-
-
-def release_plan(app: App, settings: Settings) -> plan.Plan:
-    """Return what an app's release is made of; made once, it is the same for every host."""
-    return plan.of(app, PROJECT, database_port=settings.postgresql.port)
-
-
 def some_app(what: str, hosts: Iterable[Settings]) -> None:
     """
     Stop where no app of a run declares what the run is for.
@@ -293,15 +241,8 @@ def settings_of(host: Host, inventory: str = "") -> Settings:
     """
     Return one host's settings.
 
-    Raises SettingsError with everything that is wrong with them, GuardError without group_data.
+    Raises SettingsError with everything that is wrong with them, GuardError without group_data, or where
+    pyinfra was not started in the project.
     """
     _check_started_here()
-    data = host.data.dict()
-    if "environment" not in data:
-        name = Path(inventory).stem or "NAME"
-        raise GuardError(
-            f"host {host.name}: no 'environment' is set: group_data/{name}.py was not found; "
-            f"make it, with the line: environment = {name!r}"
-        )
-    where = f"{inventory or 'settings'}, host {host.name}"
-    return load(data, where, elsewhere=apps_declared(PROJECT))
+    return deployable.settings_of(host, inventory)

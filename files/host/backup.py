@@ -21,12 +21,12 @@ from backup_common import (
     load_config,
     locked,
     make_root,
-    read_json,
     state,
 )
 from backup_copy import copy
 from backup_make import make
 from backup_prove import prove
+from whole_files import read_json
 
 
 def unit(app, what):

@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 
+from whole_files import read_json, write_whole
+
 CONFIGS = "/etc/hostwright/backup"
 RUNTIME = "/run/hostwright"
 STAMP = re.compile(r"[0-9]{8}T[0-9]{6}Z")
@@ -49,36 +51,6 @@ def load_config(app):
         raise FailedError(f"{path} does not exist: no backup is declared for {app}; run deploy.py") from None
 
 
-def sync(path):
-    """Have one file, or the names in one directory, survive a power cut."""
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def write(path, text):
-    """Write a whole file of root's by rename, so that a reader or a power cut sees the old one or the new."""
-    aside = f"{path}.new"
-    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(aside, path)
-    sync(os.path.dirname(path))
-
-
-def read_json(path):
-    """Return what a file holds, or None where there is none or it is not whole."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return None
-
-
 def state(config):
     found = read_json(f"{config['root']}/state.json")
     return found if isinstance(found, dict) else {}
@@ -86,7 +58,8 @@ def state(config):
 
 def note(config, **changes):
     """Write what is new into state.json, which acceptance and monitoring read."""
-    write(f"{config['root']}/state.json", json.dumps({**state(config), **changes}, indent=1, sort_keys=True))
+    whole = json.dumps({**state(config), **changes}, indent=1, sort_keys=True)
+    write_whole(f"{config['root']}/state.json", whole)
 
 
 @contextlib.contextmanager

@@ -5,8 +5,9 @@ import os
 import subprocess
 import time
 
-from backup_common import STAMP, FailedError, need, note, say, size, sync
+from backup_common import STAMP, FailedError, need, note, say, size
 from backup_keep import kept
+from whole_files import sync
 
 END = ".tar.age"
 

@@ -4,7 +4,8 @@ import datetime
 import fcntl
 import os
 
-from backup_common import backups, remove, say, state, sync
+from backup_common import backups, remove, say, state
+from whole_files import sync
 
 RECENT = 24 * 3600
 

@@ -20,12 +20,11 @@ from backup_common import (
     say,
     size,
     stamp_of,
-    sync,
-    write,
 )
 from backup_keep import prune
 from backup_read import Reader, digest_of, open_inside, table_members
 from backup_session import ABOUT, TABLES, Session, count, lock_tables
+from whole_files import sync, write_whole
 
 POLL = 0.1
 JOBS = 2
@@ -207,7 +206,7 @@ class Backup:
             "bytes": count, "database_bytes": about["database_bytes"], "tables": about["tables"],
             "files": files,
         }  # fmt: skip
-        write(f"{self.aside}/backup.json", json.dumps(made, indent=1, sort_keys=True))
+        write_whole(f"{self.aside}/backup.json", json.dumps(made, indent=1, sort_keys=True))
         sync(f"{self.aside}/dump")
         sync(self.aside)
         os.rename(self.aside, f"{self.root}/{self.stamp}")

@@ -8,6 +8,7 @@ import os
 import time
 
 from config_guard_files import brief, entry
+from whole_files import write_whole
 
 DECLARATION = "/etc/hostwright/config-guard.json"
 UNIT = "hostwright-config-guard.service"
@@ -35,13 +36,7 @@ def read_json(path):
 def write_file(path, text):
     """Replace a file, root's alone, in one step."""
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    aside = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.hostwright-new")
-    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(aside, path)
+    write_whole(path, text)
 
 
 class Watched:

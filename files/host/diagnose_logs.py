@@ -4,9 +4,10 @@ import os
 import re
 import stat
 import time
-from datetime import datetime, timezone
 
 from diagnose_common import read, run
+from file_sizes import bytes_below
+from line_times import line_time
 
 RECENT = 60.0
 # What a service says while it starts is not how much it says.
@@ -14,27 +15,7 @@ SETTLING = 2.0
 SLICE = 1.0
 SLICES = 12
 TAIL = 4 << 20
-LINE_TIME = re.compile(
-    rb"\D{0,8}(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,6})\d*)?\s?(Z|[+-]\d\d:?\d\d)?"
-)
 DAMAGED = re.compile(rb"ERROR|CRITICAL|FATAL|^Traceback")
-
-
-def line_time(line):
-    """Return the time that a line begins with, None where it has none."""
-    match = LINE_TIME.match(line[:60])
-    if match is None:
-        return None
-    date, clock, fraction, zone = (one.decode() if one is not None else None for one in match.groups())
-    try:
-        at = datetime.strptime(f"{date} {clock}", "%Y-%m-%d %H:%M:%S")
-        if zone == "Z":
-            at = at.replace(tzinfo=timezone.utc)
-        elif zone:
-            at = datetime.strptime(f"{date} {clock} {zone.replace(':', '')}", "%Y-%m-%d %H:%M:%S %z")
-        return at.timestamp() + float(f"0.{fraction or 0}")
-    except ValueError:
-        return None
 
 
 def log_tail(path):
@@ -142,13 +123,7 @@ def journal_size():
     """Return the bytes of the journal."""
     base = "/var/log/journal" if os.path.isdir("/var/log/journal") else "/run/log/journal"
     machine = read("/etc/machine-id", "-").strip()
-    total = 0
-    for name in os.listdir(f"{base}/{machine}") if os.path.isdir(f"{base}/{machine}") else ():
-        try:
-            total += os.lstat(f"{base}/{machine}/{name}").st_size
-        except OSError:
-            continue
-    return total
+    return bytes_below(f"{base}/{machine}")
 
 
 def host_time():

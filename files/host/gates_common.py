@@ -5,20 +5,19 @@ import glob
 import json
 import os
 import pwd
-import re
 import select
 import signal
 import stat
 import subprocess
 import time
 import urllib.parse
-from datetime import datetime, timezone
+
+from line_times import WITHIN, line_time
 
 POLL = 0.2
 SHOWN = 300
 LOG_LINES = 10
 KEPT = 1 << 20
-STAMP = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,6})\d*)?\s?(Z|[+-]\d\d:?\d\d)?")
 # Programs that run now: none may outlive this one.
 CHILDREN = set()
 SECRETS = []
@@ -190,20 +189,6 @@ def journal(unit, seconds, *options):
     return text.splitlines()
 
 
-def stamp(line):
-    """Return the time that a line begins with, or nearly so; None where there is none."""
-    match = STAMP.search(line, 0, 60)
-    if match is None:
-        return None
-    date, clock, fraction, zone = match.groups()
-    at = datetime.strptime(f"{date} {clock}", "%Y-%m-%d %H:%M:%S")
-    if zone == "Z":
-        at = at.replace(tzinfo=timezone.utc)
-    elif zone:
-        at = datetime.strptime(f"{date} {clock} {zone.replace(':', '')}", "%Y-%m-%d %H:%M:%S %z")
-    return at.timestamp() + float(f"0.{fraction or 0}")
-
-
 class Follower:
     """The lines that files get from now on, through rotation; with `since`, also those of that time."""
 
@@ -231,7 +216,7 @@ class Follower:
         file.seek(start)
         counts = False
         for line in file.read(size - start).decode(errors="replace").splitlines()[1 if start else 0 :]:
-            at = stamp(line)
+            at = line_time(line[:WITHIN].encode())
             counts = counts if at is None else at >= since
             if counts:
                 yield line

@@ -14,11 +14,12 @@ import time
 
 from health_act import actions_left, busy, restart
 from health_baseline import after_round
-from health_files import read_json, say, write
+from health_files import say
 from health_logs import read_logs
 from health_metrics import metrics_text
 from health_services import look, restarts_since, starts
 from health_usage import databases, this_boot
+from whole_files import read_json, write_whole
 
 CONFIG = "/etc/hostwright/health.json"
 STATE = "/var/lib/hostwright/health"
@@ -162,10 +163,10 @@ def main(path):
             act(config, app, about, states[app])
         if told is not None:
             states[app] |= after_round(app, states[app], before, rows.get(about.get("database")), told)
-        write(f"{STATE}/{app}.json", json.dumps(states[app], indent=1), 0o600)
+        write_whole(f"{STATE}/{app}.json", json.dumps(states[app], indent=1), synced=False)
     if config["metrics"] is not None:
         # Others read it: it has names and numbers, and no word of what a gate saw.
-        write(config["metrics"], metrics_text(config, states, began), 0o644)
+        write_whole(config["metrics"], metrics_text(config, states, began), 0o644, synced=False)
 
 
 if __name__ == "__main__":

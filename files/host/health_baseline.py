@@ -12,8 +12,9 @@ import math
 import os
 import statistics
 
-from health_files import say, write
+from health_files import say
 from health_usage import used_by
+from whole_files import write_whole
 
 BASELINES = "/var/lib/hostwright/health"
 # A day of intervals of five minutes; where learning takes longer, they are longer.
@@ -203,7 +204,7 @@ def after_round(app, state, before, rows, told):
         interval, shown = interval_after(before.get("interval"), told["boot"], told["uptime"], readings, span)
     if shown is not None:
         known = learn(known, shown, events, told["hours"], told["samples"])
-        write(f"{BASELINES}/{app}.baseline.json", json.dumps(known, sort_keys=True), 0o600)
+        write_whole(f"{BASELINES}/{app}.baseline.json", json.dumps(known, sort_keys=True), synced=False)
     was = before.get("interval")
     goes_on = interval is not None and was is not None and interval["at"] == was["at"]
     values = shown["values"] if shown is not None else before["baseline"]["values"] if goes_on else {}

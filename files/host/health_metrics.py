@@ -3,8 +3,10 @@
 import os
 import time
 
+from file_sizes import bytes_below
 from health_act import TRIAL, run_holds_lock
-from health_files import json_lines, read_json
+from health_files import json_lines
+from whole_files import read_json
 
 LEDGER = "/var/log/hostwright/ledger.jsonl"
 BACKUPS = "/etc/hostwright/backup"
@@ -109,7 +111,9 @@ def of_app(samples, app, about, state):
         samples.add("health_restarts_total", state["acted"].get(service, 0), app=app, service=service)
     samples.add("held", state["held"] is not None, app=app)
     logs = state["logs"]
-    samples.add("log_bytes", directory_bytes(about.get("log_root")), app=app)
+    log_root = about.get("log_root")
+    known = log_root is not None and os.path.isdir(log_root)
+    samples.add("log_bytes", bytes_below(log_root) if known else None, app=app)
     samples.add("log_written_bytes_total", logs["written"], app=app)
     samples.add("log_lines_total", logs["lines"], app=app)
     for service, count in logs["errors"].items():
@@ -139,19 +143,6 @@ def of_usage(samples, app, state):
 def of_key(key):
     metric, _, service = key.partition(" ")
     return {"metric": metric, "service": service} if service else {"metric": metric}
-
-
-def directory_bytes(path):
-    if path is None or not os.path.isdir(path):
-        return None
-    total = 0
-    for top, _, names in os.walk(path):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(top, name)).st_size
-            except FileNotFoundError:
-                continue  # turned over just now
-    return total
 
 
 def of_backups(samples, app):

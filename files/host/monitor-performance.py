@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 
+from file_sizes import bytes_below
 from gates_common import RedError
 from gates_watched import supervisor_look, systemd_look
 
@@ -118,17 +119,6 @@ def disks():
     return lines
 
 
-def directory_size(path):
-    total = 0
-    for top, _, names in os.walk(path):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(top, name)).st_size
-            except FileNotFoundError:
-                continue  # turned over just now
-    return total
-
-
 def services(spec):
     """Say which services of an app run; the words of those that do not."""
     running, others = 0, []
@@ -153,7 +143,7 @@ def logs(spec):
     if not directories:
         return "in the journal"
     readable = [one for one in directories if os.access(one, os.R_OK | os.X_OK)]
-    return size(sum(directory_size(one) for one in readable)) if readable else ROOT_ONLY
+    return size(sum(bytes_below(one) for one in readable)) if readable else ROOT_ONLY
 
 
 def backup(app):

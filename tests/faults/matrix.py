@@ -42,7 +42,9 @@ class Ready:
     operations: list[controller.Operation]
 
 
-def ready(name: str, image: str, copies: tuple[Path, Path], place: Path, saved: Path) -> Ready:
+def ready(
+    name: str, image: str, copies: tuple[Path, Path], place: Path, saved: Path, template: str = "packages"
+) -> Ready:
     """
     Make a host, deploy release 1, save its disk, and upgrade it once undisturbed.
 
@@ -51,11 +53,12 @@ def ready(name: str, image: str, copies: tuple[Path, Path], place: Path, saved: 
     + copies: of the project, at release 1 and 2
     + place: empty directory for what is said
     + saved: file for its disk
+    + template: what its disk is before release 1, as for tests.lab.templates.disk, default "packages"
 
     Raises MatrixError where a run that nobody disturbs does not end well.
     """
-    with templates.disk("packages", image) as packages:
-        lifecycle.up(name, image=image, disk=packages)
+    with templates.disk(template, image) as disk:
+        lifecycle.up(name, image=image, disk=disk)
     machine = Machine(name, saved, HEALTH)
     deploy(machine, copies[0], place / "release-1.log")
     machine.do("sh", "-c", SWAP_AT_BOOT)

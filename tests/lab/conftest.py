@@ -15,7 +15,7 @@ from xdist.scheduler import LoadScopeScheduling
 from lab import lifecycle, state
 from lab.errors import LabError
 from tests.lab import schedule, templates
-from tests.lab.playbook import LabHost
+from tests.lab.playbook import LabHost, one_login
 
 IMAGES = ("bookworm", "trixie")
 # Whose the host is stands in its name: parallel workers and a developer's own hosts never meet, and what
@@ -35,9 +35,34 @@ def left_behind(names: list[str]) -> list[str]:
     return [match[0] for match in found if match and not Path(f"/proc/{match['pid']}").exists()]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest modules first, and the tests of one host together."""
-    items.sort(key=lambda item: schedule.rank(item.nodeid))
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of this suite."""
+    parser.addoption(
+        "--everything", action="store_true", default=False,
+        help="every test on every image, where one is enough as well; promotion from bare hosts",
+    )  # fmt: skip
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the marker."""
+    config.addinivalue_line("markers", "images(name, ...): what it tests depends on no image; where it runs")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Take out what one image proves for all; put the longest first, and the tests of one host together."""
+    out = [] if config.getoption("--everything", default=False) else [one for one in items if not enough(one)]
+    if out:
+        config.hook.pytest_deselected(items=out)
+    items[:] = sorted(
+        (one for one in items if one not in set(out)), key=lambda item: schedule.rank(item.nodeid)
+    )
+
+
+def enough(item: pytest.Item) -> bool:
+    """Tell whether a test is on an image that it, or its module, asks for; the nearest mark decides."""
+    mark, call = item.get_closest_marker("images"), getattr(item, "callspec", None)
+    image = call.params.get("lab_host") if call is not None else None
+    return mark is None or image is None or image in mark.args
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
@@ -71,18 +96,28 @@ def tidy_lab() -> Iterator[None]:
     signal.signal(signal.SIGTERM, former)
 
 
+def template_of(request: pytest.FixtureRequest) -> str | None:
+    """Return what the hosts of a module start from, None for the bare image."""
+    if request.config.getoption("--everything") and getattr(request.module, "BARE_AS_WELL", False):
+        return None
+    template: str | None = getattr(request.module, "TEMPLATE", None)
+    return template
+
+
 @pytest.fixture(scope="module", params=IMAGES)
 def lab_host(request: pytest.FixtureRequest) -> Iterator[LabHost]:
     """
     Boot one lab host for each image and test module.
 
-    It is a bare one, unless the module has a constant TEMPLATE: "packages" or "deployed".
+    A module that has ONE_LOGIN looks at it over one login, see `playbook.one_login`.
+    It is a bare one, unless the module has a constant TEMPLATE: "packages" or "deployed"; with --everything
+    a module that has BARE_AS_WELL gets a bare one all the same.
     A machine that cannot run the lab fails these tests, saying what is missing: skipped, they would
     look like tests that passed.
     """
     image: str = request.param
     name = host_name(image, request.module.__name__)
-    template: str | None = getattr(request.module, "TEMPLATE", None)
+    template = template_of(request)
     try:
         with templates.disk(template, image) as saved:
             host = lifecycle.up(name, image=image, disk=saved)
@@ -91,7 +126,11 @@ def lab_host(request: pytest.FixtureRequest) -> Iterator[LabHost]:
         )
         if template is not None:
             templates.settled(made, template)
-        yield made
+        if getattr(request.module, "ONE_LOGIN", False):
+            with one_login(made) as shared:
+                yield shared
+        else:
+            yield made
     except LabError as error:
         pytest.fail(f"the lab cannot run {name}: {error}", pytrace=False)
     finally:

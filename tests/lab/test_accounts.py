@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.lab.playbook import LabHost, fingerprint, run, shell
 
 TEMPLATE = "packages"
+pytestmark = pytest.mark.images("bookworm")
 DEPLOY = """
 from operations import accounts
 accounts.system_user(name="shop", user="shop", home="{home}")

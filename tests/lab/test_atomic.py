@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.lab.playbook import LabHost, fingerprint, run, shell, ssh
 
+pytestmark = pytest.mark.images("bookworm")
 DEPLOY = """
 from operations import atomic
 atomic.file(name="Write it", path="/etc/hostwright-test.conf", content={content!r}, mode="0640", group="adm",

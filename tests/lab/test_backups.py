@@ -12,6 +12,7 @@ from tests.backup_cuts.shop import PROOF, PSQL, ROOT, UNIT, Cut, listed, schedul
 from tests.lab.playbook import LabHost, fingerprint, run, shell, ssh
 
 TEMPLATE = "packages"
+ONE_LOGIN = True
 ROWS = 120_000
 TABLES = {
     "public.orders": ROWS, "public.odd": 4, 'public.Od d".x': 7, "public.empty": 0,
@@ -96,6 +97,7 @@ def test_proof(host: LabHost) -> None:
     assert shell(host, f"{PSQL} -c \"select datname from pg_database where datname like '%proof%'\"") == ""
 
 
+@pytest.mark.images("bookworm")  # what a backup must be is the program's own
 @pytest.mark.parametrize(
     ("damage", "says"),
     [

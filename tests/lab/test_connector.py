@@ -17,6 +17,8 @@ from facts.script import text
 from tests.lab.playbook import LabHost, eventually, run, shell, ssh
 
 TEMPLATE = "packages"
+# Of the image they know nothing; what asks its sshd and its Python is on each.
+ANY_IMAGE = pytest.mark.images("bookworm")
 # Plain, so that it is found however it is quoted.
 PASSWORD = "open-sesame-4711"
 
@@ -159,6 +161,7 @@ def test_a_command_is_answered_as_by_pyinfras_own_connector(lab_host: LabHost) -
         assert mine == theirs
 
 
+@ANY_IMAGE
 def test_no_answer_outlives_a_change_or_a_connection(lab_host: LabHost) -> None:
     shell(lab_host, "echo a >/root/value")
     changes = {"b": "put(name='put', value='b')", "c": "upload(name='upload', value='c')",
@@ -174,6 +177,7 @@ def test_no_answer_outlives_a_change_or_a_connection(lab_host: LabHost) -> None:
             assert found(lab_host, deploy, "SEEN") == expected
 
 
+@ANY_IMAGE
 def test_what_was_asked_before_is_asked_at_the_connection(lab_host: LabHost) -> None:
     """Each fact is asked for by itself the first time, and none the second."""
     deploy = QUIET.replace("import sys\n", f"import sys\n{SENT}", 1)
@@ -181,6 +185,7 @@ def test_what_was_asked_before_is_asked_at_the_connection(lab_host: LabHost) -> 
     assert found(lab_host, deploy, "SENT") == []
 
 
+@ANY_IMAGE
 @pytest.mark.parametrize(("seconds", "seen"), [(0.0, "theirs"), (100.0, "ours")])
 def test_no_answer_is_of_a_time_when_another_run_was_at_work(
     lab_host: LabHost, seconds: float, seen: str
@@ -196,6 +201,7 @@ def test_no_answer_is_of_a_time_when_another_run_was_at_work(
         assert found(lab_host, deploy, "SEEN") == [f" last {expected}"]
 
 
+@ANY_IMAGE
 def test_the_lock_tells_for_how_long_nobody_had_it(lab_host: LabHost) -> None:
     program = text("run-lock.sh")
 
@@ -217,6 +223,7 @@ def test_the_lock_tells_for_how_long_nobody_had_it(lab_host: LabHost) -> None:
     lock("release", "run")
 
 
+@ANY_IMAGE
 def test_a_failed_answer_is_asked_again(lab_host: LabHost) -> None:
     """What failed when it was asked along, and would succeed now, is no failure."""
     once = "test -e /root/ok-{number} || {{ touch /root/ok-{number}; false; }}"
@@ -227,6 +234,7 @@ def test_a_failed_answer_is_asked_again(lab_host: LabHost) -> None:
     run(lab_host, deploy).ok()
 
 
+@ANY_IMAGE
 def test_sudo_with_a_password_goes_its_own_way_and_is_kept_nowhere(lab_host: LabHost, tmp_path: Path) -> None:
     shell(lab_host, "useradd -m keyed && cp -r /root/.ssh /home/keyed/ && chown -R keyed: /home/keyed/.ssh")
     shell(lab_host, "chpasswd", stdin=f"keyed:{PASSWORD}\n")
@@ -279,6 +287,7 @@ def test_a_login_that_has_ended_takes_no_lock(lab_host: LabHost) -> None:
     shell(lab_host, "rm /run/hostwright/lock")
 
 
+@ANY_IMAGE
 def test_a_second_login_proves_that_one_gets_in_and_asks_nothing(lab_host: LabHost) -> None:
     deploy = """
 import sys
@@ -292,6 +301,7 @@ print("SEEN", done, output.stdout, other._channel, other.facts, file=sys.stderr)
     assert found(lab_host, deploy, "SEEN") == [" True in None None"]
 
 
+@ANY_IMAGE
 def test_without_its_program_the_connector_goes_pyinfras_own_way(lab_host: LabHost) -> None:
     deploy = """
 import sys, time

@@ -18,6 +18,7 @@ from facts.script import text
 from tests.lab.playbook import LabHost, run, shell, ssh
 
 TEMPLATE = "packages"
+ONE_LOGIN = True
 ON_ONE = pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope="module")
 SHARED = "/opt/shop/shared"
 LOG = f"{SHARED}/web.log"

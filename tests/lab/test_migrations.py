@@ -11,6 +11,8 @@ import pytest
 from tests.lab import playbook
 from tests.lab.playbook import LabHost, run, shell
 
+pytestmark = pytest.mark.images("bookworm")
+ONE_LOGIN = True
 UNIT = "hostwright-migrate-shop.service"
 DEPLOY = """
 from operations import migrations

@@ -25,6 +25,7 @@ from tests.lab import playbook
 from tests.lab.playbook import LabHost, Result, fingerprint, run, shell, ssh
 
 TEMPLATE = "packages"
+ONE_LOGIN = True
 ON_12 = pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope="module")
 ON_13 = pytest.mark.parametrize("lab_host", ["trixie"], indirect=True, scope="module")
 UNIT = "hostwright-migrate-shop.service"

@@ -187,7 +187,7 @@ def test_alerts_fire_when_it_happens_and_end_after_it(watched: Deployed) -> None
     }
     shell(host, "cat >/tmp/connect.py", stdin=CONNECT)
     for user, command in busy.items():
-        shell(host, f"systemd-run --quiet --uid={user} --nice=10 -- {command}")
+        shell(host, f"systemd-run --quiet --uid={user} --nice=19 -- {command}")
     spoil = f"""
     {STATUS.replace(" status", " stop")} main_app
     cp -p {STATE} /root/state.json

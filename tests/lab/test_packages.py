@@ -13,6 +13,7 @@ import pytest
 from tests.lab.playbook import LabHost, fingerprint, run, shell, ssh
 
 ON_ONE = pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope="module")
+ONE_LOGIN = True
 APT_PLACES = ("/etc", "/var/lib/apt/lists", "/var/lib/apt/extended_states", "/var/lib/dpkg")
 
 

@@ -19,6 +19,7 @@ from tests.lab.playbook import LabHost, fingerprint, run, shell, ssh
 from tests.lab.project import Deployed, copy
 
 TEMPLATE = "packages"
+ONE_LOGIN = True
 ON_ONE = pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope="module")
 NOBODY = cast("DeclaredHost", None)
 QUEUE = "48M"  # three segments

@@ -14,6 +14,9 @@ from tests.lab.store import Store, serving
 from tests.lab.test_pitr import DEPLOY, backed_up, pid, sql
 
 TEMPLATE = "packages"
+ONE_LOGIN = True
+# pgBackRest of both images is in test_pitr.py; here it is where the repository lies.
+pytestmark = pytest.mark.images("bookworm")
 RECOVER = """
 from settings import Settings
 from tasks import recovery

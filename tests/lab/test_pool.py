@@ -9,6 +9,7 @@ import pytest
 from tests.lab.playbook import LabHost, Result, fingerprint, run, shell, ssh
 
 TEMPLATE = "packages"
+ONE_LOGIN = True
 FILE = "/root/database-password"
 UNIT = "pgbouncer-shop.service"
 DEPLOY = """

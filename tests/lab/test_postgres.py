@@ -9,6 +9,7 @@ import pytest
 from tests.lab.playbook import LabHost, Result, fingerprint, run, shell, ssh
 
 TEMPLATE = "packages"
+ONE_LOGIN = True
 # Names that break every quoting that is not done right, in psql, in shells and in connection strings.
 NASTY = "Üb\"er 'app\\ %:x$"
 PASSWORD = "lab-Päss-wörd-ﬁ-1"

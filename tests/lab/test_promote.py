@@ -1,4 +1,9 @@
-"""Staging proves, production receives: the whole path on two hosts, and what stops it."""
+"""
+Staging proves, production receives: the whole path on two hosts, and what stops it.
+
+The hosts have the packages of a deploy already, and nothing else of it; with --everything they are bare.
+What a deploy makes of a bare host is in test_deploy.py.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +20,12 @@ import yaml
 
 from lab import lifecycle
 from receipts import Receipt
+from tests.lab import templates
+from tests.lab.conftest import template_of
 from tests.lab.playbook import PYINFRA, LabHost, fingerprint, shell
 from tests.lab.project import copy
 
+TEMPLATE, BARE_AS_WELL = "packages", True
 ON_ONE = pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope="module")
 pytestmark = ON_ONE
 
@@ -87,11 +95,14 @@ def as_it_was(host: LabHost) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def pair(lab_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+def pair(
+    lab_host: LabHost, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Pair]:
     """Boot a second host, and name the two in inventories of their own."""
     name = f"{lab_host.name}-do"
     try:
-        host = lifecycle.up(name, image=lab_host.image)
+        with templates.disk(template_of(request), lab_host.image) as saved:
+            host = lifecycle.up(name, image=lab_host.image, disk=saved)
         production = LabHost(
             name=name, image=lab_host.image, address=host.address, key=host.key, known_hosts=host.known_hosts
         )
@@ -131,7 +142,7 @@ def test_the_order_of_the_inventories(pair: Pair) -> None:
     assert shell(pair.staging, "ls /opt") == ""
 
 
-def test_from_bare_hosts_to_green(pair: Pair) -> None:
+def test_from_fresh_hosts_to_green(pair: Pair) -> None:
     code, said = pair.promote(typed="yes\n")
     assert code == 0, said
     assert "Deploy this to do? Type yes:" in said

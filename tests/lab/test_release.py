@@ -14,6 +14,9 @@ from tests.lab import playbook
 from tests.lab.playbook import LabHost, run, shell, ssh
 
 TEMPLATE = "packages"
+ONE_LOGIN = True
+# Debian 13 builds and switches in test_deploy.py and test_portfolio.py.
+pytestmark = pytest.mark.images("bookworm")
 APP = "/opt/shop"
 # One small wheel, and a hash of it.
 REQUIREMENTS = "h11==0.16.0 --hash=sha256:63cf8bbe7522de3bf65932fda1d9c2772064ffb3dae62d55932da54b31cb6c86\n"

@@ -16,6 +16,7 @@ from tests.lab.lines import ROOT, pids, prepare, supervisor_pid
 from tests.lab.playbook import LabHost, Result, run, shell
 
 TEMPLATE = "packages"
+ONE_LOGIN = True
 pytestmark = pytest.mark.parametrize("lab_host", ["trixie"], indirect=True, scope="module")
 SERVICES = ("web", "work", "feed")
 

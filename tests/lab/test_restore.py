@@ -23,6 +23,8 @@ from tests.lab.playbook import LabHost, run, shell, ssh
 from tests.lab.project import STATUS, Deployed, copy
 
 TEMPLATE = "deployed"
+# The server of each image takes a backup and every dump; the rest is the verb, alike on each.
+ANY_IMAGE = pytest.mark.images("bookworm")
 STAMP = "20260201T000000Z"
 PLACE = f"/var/backups/rec_io/{STAMP}"
 TARGET_SECONDS = 2.0
@@ -154,6 +156,7 @@ def test_a_backup_takes_the_place_of_the_database(deployed: Deployed) -> None:
     assert ssh(host, "ls /run/hostwright/lock").stdout == ""
 
 
+@ANY_IMAGE
 def test_a_second_one_in_a_row_and_the_deploy_after_it(deployed: Deployed) -> None:
     # It waits until somebody holds the backup, as whoever prunes would find it.
     free = f"while flock --nonblock --exclusive {PLACE} true; do sleep 0.05; done"
@@ -269,6 +272,7 @@ def dumps(host: LabHost, place: Path) -> list[Path]:
     return [place / name for name in (*made, "packed.sql.gz", "directory.tar")]
 
 
+@ANY_IMAGE
 def test_an_older_backup_gets_the_migrations_that_it_lacks(deployed: Deployed) -> None:
     host = deployed.host
     last = sql(host, "select max(name) from schema_migrations")
@@ -296,6 +300,7 @@ def test_an_older_backup_gets_the_migrations_that_it_lacks(deployed: Deployed) -
     shell(host, f"rm -r /var/backups/rec_io/{older}")
 
 
+@ANY_IMAGE
 def test_a_gate_that_fails_switches_back(deployed: Deployed) -> None:
     """What is whole as a database and nothing for the app: its tables are not there."""
     host = deployed.host
@@ -359,6 +364,7 @@ CUTS = {
 }
 
 
+@ANY_IMAGE
 @pytest.mark.parametrize("turn", [0, 1])
 def test_cut_off_around_the_rename(deployed: Deployed, turn: int) -> None:
     host = deployed.host

@@ -10,6 +10,7 @@ import pytest
 from tests.lab.playbook import LabHost, run, shell, ssh
 
 TEMPLATE = "packages"
+ONE_LOGIN = True
 DEPLOY = """
 from operations import postgres
 

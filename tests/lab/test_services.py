@@ -14,6 +14,7 @@ from tests.lab.lines import LOGS, ROOT, SERVICES, deploy, pids, prepare, supervi
 from tests.lab.playbook import PROJECT, LabHost, run, shell, ssh
 
 TEMPLATE = "packages"
+ONE_LOGIN = True
 CHECK = PROJECT / "files" / "host" / "logrotate-check.sh"
 
 

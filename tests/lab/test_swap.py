@@ -7,6 +7,8 @@ import pytest
 from facts.script import HOST_PROGRAMS
 from tests.lab.playbook import LabHost, fingerprint, run, shell, ssh
 
+pytestmark = pytest.mark.images("bookworm")
+ONE_LOGIN = True
 PATH = "/swapfile"
 FSTAB = "# kept as it is\nUUID=0  /data\text4   noauto,nofail 0 2\n"
 LINE = f"{PATH} none swap sw 0 0"

@@ -13,6 +13,7 @@ from tests.lab.playbook import LabHost, Result, run, shell, start
 from tests.lab.project import Deployed, copy
 
 TEMPLATE = "packages"
+ONE_LOGIN = True
 # The slow ones on one image: what is slow is a wait.
 ON_ONE = pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope="module")
 DEPLOY = """

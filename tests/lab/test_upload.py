@@ -13,6 +13,8 @@ import artefact
 from tests.lab import playbook
 from tests.lab.playbook import LabHost, run, shell, ssh
 
+pytestmark = pytest.mark.images("bookworm")
+ONE_LOGIN = True
 UPLOADED = "/var/lib/hostwright-upload/big"
 
 
