@@ -20,9 +20,10 @@ import interrupts
 import overhead
 from env_example import reads
 from lint import gate
-from settings import Settings, load
+from settings import Settings
 from settings.app import App
 from settings.groups import apps_declared
+from settings.load import OVERRIDES, once
 from settings.secret_values import given
 from tasks import monitoring, plan, proven, recovery
 
@@ -204,6 +205,7 @@ def check_inventory(inventory: str, chosen: list[Host], validate: bool = True) -
     if not validate:
         return
     findings: list[str] = []
+    looked_at: set[int] = set()
     for host in chosen:
         settings = settings_of(host, inventory)
         expected = Path(inventory).stem
@@ -213,6 +215,9 @@ def check_inventory(inventory: str, chosen: list[Host], validate: bool = True) -
                 f"set environment = {expected!r} in group_data/{expected}.py"
             )
         findings += _login_findings(host, settings)
+        if id(settings) in looked_at:
+            continue  # what follows is of the settings, and another host has the same
+        looked_at.add(id(settings))
         if _reads_code():
             recovery.given(settings, PROJECT)
             monitoring.given(settings, PROJECT)
@@ -273,7 +278,7 @@ def _login_findings(host: Host, settings: Settings) -> list[str]:
 
 def release_plan(app: App, settings: Settings) -> plan.Plan:
     """Return what an app's release is made of; made once, it is the same for every host."""
-    return plan.of(app, PROJECT, database_port=settings.postgresql.port)
+    return plan.once(app, settings, PROJECT)
 
 
 def some_app(what: str, hosts: Iterable[Settings]) -> None:
@@ -304,4 +309,7 @@ def settings_of(host: Host, inventory: str = "") -> Settings:
             f"make it, with the line: environment = {name!r}"
         )
     where = f"{inventory or 'settings'}, host {host.name}"
-    return load(data, where, elsewhere=apps_declared(PROJECT))
+    overridden = data.get(OVERRIDES)
+    # To know them, all files of group_data/ are run.
+    others = apps_declared(PROJECT) if isinstance(overridden, Mapping) and "apps" in overridden else ()
+    return once(data, where, elsewhere=others)
