@@ -87,7 +87,7 @@ def order_from_frames(state: State) -> list[int]:
 
 def datum(self: HostData, key: str) -> Any:
     """
-    Return a copy of what a host's data has under a name, or raise AttributeError; pyinfra's own does the same.
+    Return a copy of what a host's data has under a name, or raise AttributeError, as pyinfra's own does.
 
     It is asked for each of 30 names for each operation and each fact, nearly all of which nobody has set.
 
