@@ -295,10 +295,11 @@ def test_two_channels_that_begin_alike_go_their_own_ways() -> None:
         asked = ["sh -c 'echo first'", "sh -c 'echo second'"]
         for number, one in enumerate(channels):
             replies = one.read(asked)
+            assert [reply.code(20) for reply in replies] == [0, 0]
             assert [list(reply.lines(OUT)) for reply in replies] == [["first\n"], ["second\n"]]
             for word in ("some", "more"):
                 reply = one.run(f"echo {word} {number}")
-                assert (list(reply.lines(OUT)), reply.code()) == ([f"{word} {number}\n"], 0)
+                assert (reply.code(20), list(reply.lines(OUT))) == (0, [f"{word} {number}\n"])
         reply = channels[0].read(asked)[1]
         assert list(reply.lines(OUT)) == ["second\n"]
     finally:
