@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pyinfra.api import Host
@@ -10,9 +11,10 @@ from pyinfra.api.exceptions import PyinfraError
 import app_source
 from env_example import reads
 from lint import gate
-from settings import Settings, load
+from settings import Settings
 from settings.app import App
 from settings.groups import apps_declared
+from settings.load import OVERRIDES, once
 from settings.secret_values import given
 from tasks import monitoring, plan, recovery
 
@@ -34,6 +36,7 @@ def check(inventory: str, chosen: list[Host], *, code: bool) -> None:
     Raises GuardError or SettingsError.
     """
     findings: list[str] = []
+    looked_at: set[int] = set()
     for host in chosen:
         settings = settings_of(host, inventory)
         expected = Path(inventory).stem
@@ -43,6 +46,9 @@ def check(inventory: str, chosen: list[Host], *, code: bool) -> None:
                 f"set environment = {expected!r} in group_data/{expected}.py"
             )
         findings += _login_findings(host, settings)
+        if id(settings) in looked_at:
+            continue  # what follows is of the settings, and another host has the same
+        looked_at.add(id(settings))
         if code:
             recovery.given(settings, PROJECT)
             monitoring.given(settings, PROJECT)
@@ -80,7 +86,7 @@ def _login_findings(host: Host, settings: Settings) -> list[str]:
 
 def release_plan(app: App, settings: Settings) -> plan.Plan:
     """Return what an app's release is made of; made once, it is the same for every host."""
-    return plan.of(app, PROJECT, database_port=settings.postgresql.port)
+    return plan.once(app, settings, PROJECT)
 
 
 def settings_of(host: Host, inventory: str) -> Settings:
@@ -100,4 +106,7 @@ def settings_of(host: Host, inventory: str) -> Settings:
             f"make it, with the line: environment = {name!r}"
         )
     where = f"{inventory or 'settings'}, host {host.name}"
-    return load(data, where, elsewhere=apps_declared(PROJECT))
+    overridden = data.get(OVERRIDES)
+    # To know them, all files of group_data/ are run.
+    others = apps_declared(PROJECT) if isinstance(overridden, Mapping) and "apps" in overridden else ()
+    return once(data, where, elsewhere=others)

@@ -14,6 +14,7 @@ from pyinfra.api import Config, Host, Inventory
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.context import ctx_state
 
+import ahead
 import connectors
 import deployable
 import interrupts
@@ -97,6 +98,7 @@ def _choose_connectors(hosts: list[Host], parameters: dict[str, Any]) -> None:
     ]
     if fast:
         overhead.imported()
+        ahead.begin(PROJECT / word for word in _verb.split() if word.endswith(".py"))
     else:
         overhead.remove()
     # A run that asks before it changes anything, or changes nothing, asks its facts in another order.

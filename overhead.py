@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import atexit
 import gc
+import os
 import sys
+from copy import copy
 from functools import cache
 from importlib import import_module
 from types import FrameType
+from typing import Any
 
 import pyinfra
-from pyinfra.api import arguments, facts
+from pyinfra.api import arguments, connectors, facts
+from pyinfra.api.host import HostData
 from pyinfra.api.state import State
 from pyinfra.api.util import PYINFRA_INSTALL_DIR
 
@@ -23,6 +27,7 @@ ORDER = "get_operation_order_from_stack"
 # By its name: `pyinfra.api.operation` is the decorator of that name, and not the module.
 _operation = vars(import_module("pyinfra.api.operation"))
 _originals = _operation[ORDER], arguments.all_global_arguments
+_plain_connectors, _plain_datum = connectors.get_all_connectors, HostData.__getattr__
 
 
 def install() -> None:
@@ -34,6 +39,11 @@ def install() -> None:
     _operation[ORDER] = order_from_frames
     # They are read off the annotations of pyinfra's classes, for each operation and each fact anew.
     arguments.all_global_arguments = facts.all_global_arguments = cache(_originals[1])
+    # Each time the names of all installed packages are looked through.
+    connectors.get_all_connectors = cache(_plain_connectors)
+    HostData.__getattr__ = datum  # type: ignore[method-assign]  # as it was, in one step
+    # pydantic looks for plugins of its own among all installed packages; there are none that are wanted.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 
 def remove() -> None:
@@ -42,6 +52,8 @@ def remove() -> None:
     atexit.unregister(gc.freeze)
     _operation[ORDER], arguments.all_global_arguments = _originals
     facts.all_global_arguments = arguments.all_global_arguments
+    connectors.get_all_connectors = _plain_connectors
+    HostData.__getattr__ = _plain_datum  # type: ignore[method-assign]  # as above
 
 
 def imported() -> None:
@@ -71,3 +83,19 @@ def order_from_frames(state: State) -> list[int]:
         start = names.index(state.current_deploy_filename) if known else len(frames)
     numbers = [state.current_op_file_number] if pyinfra.is_cli else []
     return numbers + [line for name, line in frames[start:] if not name.startswith(PYINFRA_INSTALL_DIR)]
+
+
+def datum(self: HostData, key: str) -> Any:
+    """
+    Return a copy of what a host's data has under a name, or raise AttributeError, as pyinfra's own does.
+
+    It is asked for each of 30 names for each operation and each fact, nearly all of which nobody has set.
+
+    + self: the data, of several sources; the first that has the name decides
+    + key: name
+    """
+    for data in self.datas:
+        found = data() if callable(data) else data
+        if key in found:
+            return copy(found[key])
+    raise AttributeError(f"Host `{self.host}` has no data `{key}`")

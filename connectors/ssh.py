@@ -19,6 +19,7 @@ from pyinfra.api.state import StateStage
 from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.connectors.util import (
     CommandOutput,
+    OutputLine,
     execute_command_with_sudo_retry,
     make_unix_command_for_host,
     read_output_buffers,
@@ -198,9 +199,13 @@ class FastSSHConnector(SSHConnector):
             # Asked for a password meanwhile, it is in there.
             asking = reading and not self._prompted()
             reply = self._ask(raw, timeout) if asking else self._through().run(raw, stdin_text(stdin))
-            output = read_output_buffers(
-                reply.lines(OUT), reply.lines(ERR),
-                timeout=timeout, print_output=print_output, print_prefix=self.host.print_prefix,
+            output = (
+                _all_of(reply)
+                if reply.ended() and not print_output
+                else read_output_buffers(
+                    reply.lines(OUT), reply.lines(ERR),
+                    timeout=timeout, print_output=print_output, print_prefix=self.host.print_prefix,
+                )
             )  # fmt: skip
             absent = self._through().absent
             return reply.code(), output
@@ -233,6 +238,14 @@ class FastSSHConnector(SSHConnector):
         facts.put(command, reply, now)
         facts.get(command, self.host.current_op_hash)
         return reply
+
+
+def _all_of(reply: Reply) -> CommandOutput:
+    """Return what pyinfra's own reading comes to, where there is nothing to wait for and nothing to print."""
+    kinds = (("stdout", OUT), ("stderr", ERR))
+    return CommandOutput(
+        [OutputLine(name, line.rstrip("\n")) for name, kind in kinds for line in reply.lines(kind)]
+    )
 
 
 def _reading(get_fact: Any) -> Any:

@@ -42,9 +42,16 @@ class Pool(FactBase[PoolFields | None]):
     def command(
         self, unit: str, ini: str, users: str, role: str, cluster: str | None = None
     ) -> StringCommand:
-        return at.program(
-            "pgbouncer-control.py", "state", unit, ini, users, role, need=at.ASK_UP, cluster=cluster
-        )
+        return at.asked("pgbouncer-control.py", "state", unit, ini, users, role, cluster=cluster)
+
+    @override
+    def requires_command(self, unit: str, ini: str, users: str, role: str, cluster: str | None = None) -> str:
+        return "python3"
+
+    @staticmethod
+    @override
+    def default() -> None:
+        return None
 
     @override
     def process(self, output: list[str]) -> PoolFields | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -9,8 +10,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from pyinfra.api import OperationError
+from typing_extensions import override
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
@@ -54,11 +57,22 @@ class Program:
     priority: int = 999
 
 
+class _Compiled(FileSystemBytecodeCache):
+    """Keep what templates are compiled to, as Python does for modules; not where that cannot be written."""
+
+    @override
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        with contextlib.suppress(OSError):
+            Path(self.directory).mkdir(exist_ok=True)
+            super().dump_bytecode(bucket)
+
+
 @cache
 def _templates() -> Environment:
     # Plain text, not HTML: escaping would damage it. What goes in is checked here instead.
     return Environment(  # noqa: S701
         loader=FileSystemLoader(TEMPLATES),
+        bytecode_cache=_Compiled(str(TEMPLATES / "__pycache__"), "%s.cache"),
         undefined=StrictUndefined,
         trim_blocks=True,
         keep_trailing_newline=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Collection, Mapping
 from functools import cache
 from types import UnionType
@@ -25,6 +26,27 @@ OF_ONE_RUN = (
 OF_THE_INVENTORY = ("droplet",)
 # A secret's source, or a reference to one, is one value: {"source": ...} is never added to another.
 WHOLE = ("secrets", "variables", "migrate_variables", "s3", "webhook", "email")
+# Of this process: what was declared to its settings.
+_loaded: dict[bytes, Settings] = {}
+
+
+def once(data: Mapping[str, Any], where: str, elsewhere: Collection[str] = ()) -> Settings:
+    """
+    Return what `load` returns, and the very same for all hosts of which the same is declared.
+
+    + data, where, elsewhere: as there
+
+    Raises SettingsError.
+
+    Example: `settings = once(host.data.dict(), "inventories/staging.py, host web-1")`
+    """
+    try:
+        declared = pickle.dumps((of_settings(data), sorted(elsewhere)))
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return load(data, where, elsewhere)  # it has what is no setting, such as a function
+    if declared not in _loaded:
+        _loaded[declared] = load(data, where, elsewhere)
+    return _loaded[declared]
 
 
 def load(data: Mapping[str, Any], where: str, elsewhere: Collection[str] = ()) -> Settings:

@@ -9,6 +9,7 @@ import app_source
 import artefact
 from facts.release import About
 from operations import migration_files, release, schema, supervisor, systemd, venv
+from settings import Settings
 from settings.app import App
 from tasks import gates, parts
 
@@ -32,6 +33,19 @@ class Plan(NamedTuple):
     parts: dict[str, str]
     about: About
     migrations: list[schema.File] | None
+
+
+# By the settings' identity, which no others can have as long as these are kept, and the app's key.
+_made: dict[tuple[int, str], tuple[Settings, Plan]] = {}
+
+
+def once(app: App, settings: Settings, project: Path) -> Plan:
+    """Return an app's plan, made once for all hosts that share these settings."""
+    known = _made.get((id(settings), app.key))
+    if known is None:
+        known = settings, of(app, project, database_port=settings.postgresql.port)
+        _made[id(settings), app.key] = known
+    return known[1]
 
 
 def of(app: App, project: Path, *, database_port: int = 5432) -> Plan:

@@ -73,18 +73,37 @@ class App(FactBase[AppFields | None]):
         wanted: dict[str, dict[str, list[str]]],
         cluster: str | None = None,
     ) -> StringCommand:
-        query = at.catalog(
+        queries = (
             r"\set role :owner", "postgres-role.sql", r"\set role :app", "postgres-role.sql",
             r"\set role :reader", "postgres-role.sql", "postgres-database.sql", "postgres-connect.sql",
             "postgres-schema.sql", "postgres-app.sql",
-            cluster=cluster, owner=owner, app=app, reader=reader, database=database,
-            wanted=json.dumps(wanted),
         )  # fmt: skip
+        variables = {"owner": owner, "app": app, "reader": reader, "database": database}
+        variables["wanted"] = json.dumps(wanted)
         if not passwords:
-            return query
+            return at.catalog(*queries, cluster=cluster, **variables)
         pairs = [word for pair in passwords.items() for word in pair]
-        check = at.program("postgres-password.py", "check", *pairs, need=at.ASK_UP, cluster=cluster)
-        return StringCommand(query, "&&", check)
+        return at.asked(
+            "postgres-password.py", "check", *pairs, cluster=cluster, queries=queries, **variables
+        )
+
+    @override
+    def requires_command(
+        self,
+        database: str,
+        owner: str,
+        app: str,
+        reader: str,
+        passwords: dict[str, str],
+        wanted: dict[str, dict[str, list[str]]],
+        cluster: str | None = None,
+    ) -> str:
+        return "python3" if passwords else "sh"
+
+    @staticmethod
+    @override
+    def default() -> None:
+        return None
 
     @override
     def process(self, output: list[str]) -> AppFields | None:

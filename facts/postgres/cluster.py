@@ -62,9 +62,36 @@ def catalog(*queries: str, cluster: str | None, **variables: str) -> StringComma
     + cluster: "VERSION/NAME", or None for the host's only cluster
     + variables: what the queries find as `:'variable'`
     """
+    words = _words(queries, variables)
+    return script.script("postgres-cluster.sh", cluster or "", ASK_UP, "sql", *words)
+
+
+def _words(queries: tuple[str, ...], variables: dict[str, str]) -> list[str]:
     text = "\n".join(query if query.startswith("\\") else script.text(query) for query in queries)
-    pairs = [f"{key}={value}" for key, value in variables.items()]
-    return script.script("postgres-cluster.sh", cluster or "", ASK_UP, "sql", "postgres", text, *pairs)
+    return ["postgres", text, *(f"{key}={value}" for key, value in variables.items())]
+
+
+def asked(
+    file: str, *arguments: str, cluster: str | None, queries: tuple[str, ...] = (), **variables: str
+) -> StringCommand:
+    """
+    Build a fact's command: queries, as those of `catalog`, and then a Python program of `files/host/`.
+
+    Nothing of it runs where no server does. It begins with Python, which the fact has to require: a run that
+    has one running on the host already needs no other.
+
+    + file: name of the program, which finds the cluster's whereabouts in its environment
+    + arguments: passed on
+    + cluster: "VERSION/NAME", or None for the host's only one
+    + queries, variables: see `catalog`; default none
+
+    Example: `asked("pgbouncer-control.py", "state", unit, cluster=None)`
+    """
+    words = _words(queries, variables) if queries else None
+    return script.script(
+        "postgres-within.py", script.text("postgres-cluster.sh"), cluster or "", ASK_UP, json.dumps(words),
+        script.text(file), *arguments,
+    )  # fmt: skip
 
 
 def read(output: list[str]) -> Any:

@@ -16,6 +16,7 @@ import pytest
 from gevent.os import tp_read, tp_write
 from paramiko import SSHException
 
+from connectors import channel as channel_module
 from connectors.channel import ERR, OUT, Channel, stdin_text
 
 
@@ -283,3 +284,31 @@ def test_commands_run_in_a_session_of_their_own(channel: Channel) -> None:
 )
 def test_standard_input_is_lines(given: Any, sent: str | None) -> None:
     assert stdin_text(given) == sent
+
+
+def test_two_channels_that_begin_alike_go_their_own_ways() -> None:
+    """What they begin with is packed once; what follows is packed with the state of each."""
+    pipes = [Pipe(), Pipe()]
+    try:
+        transports: list[Any] = [Transport(one) for one in pipes]
+        channels = [Channel(one) for one in transports]
+        asked = ["sh -c 'echo first'", "sh -c 'echo second'"]
+        for number, one in enumerate(channels):
+            replies = one.read(asked)
+            assert [reply.code(20) for reply in replies] == [0, 0]
+            assert [list(reply.lines(OUT)) for reply in replies] == [["first\n"], ["second\n"]]
+            for word in ("some", "more"):
+                reply = one.run(f"echo {word} {number}")
+                assert (reply.code(20), list(reply.lines(OUT))) == (0, [f"{word} {number}\n"])
+        reply = channels[0].read(asked)[1]
+        assert list(reply.lines(OUT)) == ["second\n"]
+    finally:
+        for pipe in pipes:
+            pipe.running.kill()
+            pipe.running.wait()
+
+
+def test_what_goes_to_a_command_is_not_kept(channel: Channel) -> None:
+    before = channel_module._packed_first.cache_info().currsize
+    assert channel.run("cat", "a secret\n").code(10) == 0
+    assert channel_module._packed_first.cache_info().currsize == before

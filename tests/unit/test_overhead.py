@@ -6,14 +6,18 @@ import gc
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-from pyinfra.api import arguments
+import pytest
+from pyinfra.api import Inventory, arguments
+from pyinfra.api.host import HostData
 from pyinfra.api.util import get_operation_order_from_stack
 
 import overhead
 from tests.lab import warm
 
 PROJECT = Path(__file__).resolve().parents[2]
+PLAIN_DATUM = HostData.__getattr__
 DEPLOY = """
 import overhead
 from pyinfra import state
@@ -63,11 +67,18 @@ def test_arguments_are_read_once_and_are_the_same() -> None:
         "assert arguments.all_global_arguments() == before == facts.all_global_arguments()\n"
         "assert arguments.all_global_arguments() is facts.all_global_arguments()\n"
         "assert not gc.isenabled()\n"
+        "from pyinfra.api import connectors, host\n"
+        "plain = connectors.get_execution_connectors()\n"
+        "assert connectors.get_all_connectors() is connectors.get_all_connectors()\n"
+        "assert host.HostData.__getattr__ is overhead.datum\n"
         "overhead.imported()\n"
         "assert gc.isenabled() and gc.get_freeze_count() > 10_000\n"
         "import sys; operation = sys.modules['pyinfra.api.operation']\n"
         "assert operation.get_operation_order_from_stack is overhead.order_from_frames\n"
         "overhead.remove()\n"
+        "assert connectors.get_execution_connectors() == plain\n"
+        "assert connectors.get_all_connectors() is not connectors.get_all_connectors()\n"
+        "assert host.HostData.__getattr__ is not overhead.datum\n"
         "from pyinfra.api import util\n"
         "assert operation.get_operation_order_from_stack is util.get_operation_order_from_stack\n"
         "assert not hasattr(facts.all_global_arguments, 'cache_info')\n"
@@ -75,3 +86,20 @@ def test_arguments_are_read_once_and_are_the_same() -> None:
     subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True)
     assert gc.isenabled()
     assert not hasattr(arguments.all_global_arguments, "cache_info")
+
+
+def test_data_of_a_host_is_what_pyinfra_finds() -> None:
+    shops: Any = ([("one", {})], {"colour": "blue", "size": 3})
+    inventory = Inventory(([("one", {"_env": {"A": "1"}, "colour": "red"})], {"_sudo": True}), shops=shops)
+    data = inventory.get_host("one").data
+    data.mood = ["fine"]
+    for name in ("_sudo", "_env", "colour", "size", "mood"):
+        found = overhead.datum(data, name)
+        assert found == PLAIN_DATUM(data, name)
+        assert not isinstance(found, list | dict) or found is not overhead.datum(data, name)
+    texts = []
+    for ask in (overhead.datum, PLAIN_DATUM):
+        with pytest.raises(AttributeError) as caught:
+            ask(data, "_su_user")
+        texts.append(str(caught.value))
+    assert texts[0] == texts[1]

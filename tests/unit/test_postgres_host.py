@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facts.script import HOST_PROGRAMS
+from facts.script import HOST_PROGRAMS, text
 
 
 @pytest.fixture(scope="module")
@@ -167,3 +167,56 @@ def test_server_that_is_down_or_not_ready(tmp_path: Path, pid: str, status: str)
     if pid != str(os.getpid()):  # otherwise it waits half a minute for it
         done = cluster(tmp_path, "", "up", "echo", "no")
         assert (done.returncode, "does not accept connections" in done.stderr) == (1, True)
+
+
+def within(root: Path, need: str, sql: str, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a program as facts do, against the clusters whose configuration is below a directory."""
+    words = [
+        "python3",
+        "-I",
+        "-c",
+        text("postgres-within.py"),
+        text("postgres-cluster.sh"),
+        "",
+        need,
+        sql,
+        code,
+    ]
+    env = {"PATH": os.environ["PATH"], "PG_CLUSTER_CONF_ROOT": str(root), "PGDATABASE": "another"}
+    return subprocess.run([*words, *arguments], env=env, capture_output=True, text=True, check=False)
+
+
+SAY = (
+    "import os, sys\n"
+    "class Error(Exception): pass\n"
+    "def main(*words):\n"
+    "    print(os.environ['CLUSTER'], 'PGDATABASE' in os.environ, os.getcwd(), words)\n"
+    "    return 3\n"
+    "if __name__ == '__main__': sys.exit(main(*sys.argv[1:]))\n"
+)
+
+
+def test_a_facts_program_finds_the_cluster_in_its_environment(tmp_path: Path) -> None:
+    (tmp_path / "15" / "main").mkdir(parents=True)
+    (tmp_path / "15" / "main" / "postgresql.conf").write_text("data_directory = '/nowhere'\n")
+    done = within(tmp_path, "ask-exists", "null", SAY, "one", "it's two")
+    assert (done.returncode, done.stderr) == (3, "")
+    assert done.stdout == "15/main False / ('one', \"it's two\")\n"
+
+
+def test_a_facts_program_does_not_run_where_there_is_no_cluster(tmp_path: Path) -> None:
+    for need in ("ask-up", "ask-exists"):
+        done = within(tmp_path, need, "null", SAY)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    done = within(tmp_path, "exists", "null", SAY)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "there is no cluster on this host" in done.stderr
+
+
+def test_a_facts_program_does_not_run_after_sql_that_failed(tmp_path: Path) -> None:
+    # There is a cluster, and no server of it.
+    (tmp_path / "15" / "main").mkdir(parents=True)
+    (tmp_path / "15" / "main" / "postgresql.conf").write_text("data_directory = '/nowhere'\n")
+    done = within(tmp_path, "ask-exists", '["postgres", "select 1;"]', SAY)
+    assert done.returncode > 0
+    assert done.stdout == ""
