@@ -47,8 +47,8 @@ NO_DISK = (
     "^(autofs|binfmt_misc|bpf|cgroup2?|configfs|debugfs|devpts|devtmpfs|fuse.*|hugetlbfs|iso9660|mqueue|nsfs|"
     "overlay|proc|procfs|pstore|ramfs|rpc_pipefs|securityfs|selinuxfs|squashfs|sysfs|tmpfs|tracefs)$$"
 )
-# Garbage is collected once there is a fifth of what is in use, not as much again: 8 MB less in all, for 0.2 % of
-# a CPU. Go takes memory for each CPU that it may use, and these have little to do.
+# Garbage is collected once there is a fifth of what is in use, not as much again: 8 MB less in all, for 0.2 %
+# of a CPU. Go takes memory for each CPU that it may use, and these have little to do.
 GARBAGE = "GOGC=20"
 SMALL = ["GOMAXPROCS=1", GARBAGE]
 DURATION = re.compile(r"(?<=\[)([0-9]+)([mhd])(?=\])|(?<=for: )([0-9]+)([mhd])|(?<=offset )([0-9]+)([mhd])")
