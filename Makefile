@@ -33,6 +33,9 @@ test: check lab ## everything
 faults: lab ## break an upgrade at every boundary in four ways; writes docs/faults.md (half an hour)
 	@scripts/faults --jobs 3
 
+quiet: lab ## watch a monitored test host on which nothing happens: no alert may fire (15 minutes)
+	@scripts/quiet
+
 backup-cuts: lab ## cut off 20 backups on each image, under write load; writes docs/backup-cuts.md (10 minutes)
 	@scripts/backup-cuts
 
@@ -45,4 +48,4 @@ bench: lab ## converge bare, changed, converged and many hosts, beside Ansible, 
 lock: venv ## pin what requirements/*.in name
 	@scripts/lock
 
-.PHONY: help venv lab demo demo-down check test faults backup-cuts bench-database bench lock
+.PHONY: help venv lab demo demo-down check test faults quiet backup-cuts bench-database bench lock

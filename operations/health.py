@@ -16,7 +16,11 @@ from operations.systemd_text import name, path
 CONFIG = "/etc/hostwright/health.json"
 PROGRAMS = "/usr/local/lib/hostwright/health"
 TIMER, SERVICE = "hostwright-health.timer", "hostwright-health.service"
-OWNED = [CONFIG, f"{PROGRAMS}/health.py", f"{PROGRAMS}/gates.py", f"{bundle.UNITS}/hostwright-health.*"]
+OWNED = [
+    CONFIG,
+    *(f"{PROGRAMS}/{one}.py" for one in ("lean", "health", "gates")),
+    f"{bundle.UNITS}/hostwright-health.*",
+]
 # What it keeps, which goes with it.
 STATE = ["/var/lib/hostwright/health/*.json"]
 LOOK = "/usr/local/bin/monitor_performance"
@@ -136,10 +140,11 @@ def files(
         metrics=metrics,
         baseline=baseline,
     )
-    program = f"{PROGRAMS}/health.py"
-    service = render("health.service.j2", program=program, config=CONFIG, seconds=ROUND_SECONDS)
+    lean, program = f"{PROGRAMS}/lean.py", f"{PROGRAMS}/health.py"
+    service = render("health.service.j2", program=f"{lean} {program}", config=CONFIG, seconds=ROUND_SECONDS)
     return [
         bundle.File(CONFIG, given),
+        bundle.File(lean, text("lean.py"), mode="0755"),
         bundle.File(program, text("health.py"), mode="0755"),
         bundle.File(f"{PROGRAMS}/gates.py", text("gates.py"), mode="0755"),
         bundle.File(f"{bundle.UNITS}/{SERVICE}", service),

@@ -63,7 +63,7 @@ def paths() -> list[str]:
     """Return every file that this layer may write: an undo restores them."""
     wanted = f"{bundle.UNITS}/timers.target.wants/{health.TIMER}"
     units = [f"{bundle.UNITS}/{one}" for one in (health.SERVICE, health.TIMER)]
-    return [health.LOOK, *health.OWNED[:3], *units, wanted]
+    return [health.LOOK, *health.OWNED[:-1], *units, wanted]
 
 
 def _baseline(mine: HealthSettings) -> health.Baseline | None:

@@ -8,13 +8,13 @@ What it keeps is in /var/lib/hostwright/health/APP.json. docs/monitoring.md has 
 
 import json
 import os
-import subprocess
 import sys
 import time
 
 from health_act import actions_left, busy, restart
 from health_baseline import after_round
 from health_files import say
+from health_gates import answer_of, begin_gates
 from health_logs import read_logs
 from health_metrics import metrics_text
 from health_services import look, restarts_since, starts
@@ -23,7 +23,6 @@ from whole_files import read_json, write_whole
 
 CONFIG = "/etc/hostwright/health.json"
 STATE = "/var/lib/hostwright/health"
-GATES = "/usr/local/lib/hostwright/health/gates.py"
 # Until when a gate must have passed: the next round is due soon after.
 ROUND_SECONDS = 20
 # Each gate has an end of its own; this is for a program that has none.
@@ -51,28 +50,12 @@ def spec_of(about):
     return {**spec, "gates": gates, "gates_of_logs": logs}
 
 
-def begin(spec):
-    """Start an app's gates; several apps are asked at once."""
-    process = subprocess.Popen(
-        [sys.executable, "-I", GATES, "--json", "-"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    process.stdin.write(json.dumps({key: value for key, value in spec.items() if key != "gates_of_logs"}))
-    process.stdin.close()
-    process.stdin = None
-    return process
-
-
-def end(process):
+def end(asked):
     """Return what the gates said; where they said nothing that is readable, that is a gate of its own."""
     try:
-        said, wrong = process.communicate(timeout=ROUND_SECONDS + LAST)
-        return json.loads(said)
-    except (subprocess.TimeoutExpired, ValueError) as error:
-        process.kill()
-        wrong = "" if isinstance(error, subprocess.TimeoutExpired) else wrong
-        why = wrong.strip().splitlines()[-1:] or [f"no answer in {ROUND_SECONDS + LAST} s"]
-    finding = {"service": None, "expected": "an answer", "saw": why[0][:300]}
+        return answer_of(asked, ROUND_SECONDS + LAST)
+    except ValueError as error:
+        finding = {"service": None, "expected": "an answer", "saw": str(error)}
     gate = {"gate": "gates.py itself", "kind": "none", "status": "failed", "findings": [finding]}
     return {"passed": False, "seconds": ROUND_SECONDS + LAST, "gates": [gate]}
 
@@ -149,7 +132,11 @@ def main(path):
         told = {**told, "every": config["every"], "boot": boot, "uptime": uptime, "now": began}
         rows = databases(told["database"])
     specs = {app: spec_of(about) for app, about in config["apps"].items()}
-    at_work = {app: begin(spec) for app, spec in specs.items() if spec is not None and spec["gates"]}
+    at_work = {
+        app: begin_gates({key: value for key, value in spec.items() if key != "gates_of_logs"})
+        for app, spec in specs.items()
+        if spec is not None and spec["gates"]
+    }
     for app, about in config["apps"].items():
         if specs[app] is None:
             continue

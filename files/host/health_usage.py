@@ -1,9 +1,10 @@
 """What services use: CPU time and memory of their processes, and the rows that their database writes."""
 
+import contextlib
+import http.client
 import os
 import re
-import urllib.error
-import urllib.request
+import urllib.parse
 
 TICKS = os.sysconf("SC_CLK_TCK")
 SAMPLE = re.compile(r"^pg_stat_database_(numbackends|tup_inserted|tup_updated|tup_deleted)\{(.*)\} (\S+)$")
@@ -68,14 +69,17 @@ def used_by(services):
 
 def databases(url):
     """Return database to "connections" and "writes" so far, by PostgreSQL's exporter; {} for none."""
+    where = urllib.parse.urlsplit(url)
     try:
-        # No proxy of the login: it is this host itself that is asked.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(url, timeout=DATABASE_SECONDS) as answer:
+        # Not urllib.request, which would take 1 MB more in each round.
+        connection = http.client.HTTPConnection(where.hostname, where.port, timeout=DATABASE_SECONDS)
+        with contextlib.closing(connection):
+            connection.request("GET", where.path)
+            answer = connection.getresponse()
             lines = answer.read().decode(errors="replace").splitlines()
-    except (OSError, ValueError):
+            return databases_of(lines) if answer.status == 200 else {}
+    except (OSError, ValueError, http.client.HTTPException):
         return {}
-    return databases_of(lines)
 
 
 def databases_of(lines):

@@ -11,8 +11,6 @@ import copy
 import json
 import math
 import re
-import shutil
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,9 +22,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from operations import dashboard
+from tests.lab import browser
 
 ANSWERS = Path(__file__).parent / "answers"
-BROWSERS = ("chromium-headless-shell", "chromium")
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".json": "application/json"}
 # A page around the page, which measures it: its own policy lets no script of a test in.
 AROUND = """<!doctype html><body style="margin:0">
@@ -211,41 +209,15 @@ def served() -> Iterator[Prometheus]:
         server.server_close()
 
 
-def browser() -> str:
-    """Return the headless browser; where there is none, say what installs it."""
-    found = next((path for path in map(shutil.which, BROWSERS) if path is not None), None)
-    if found is None:
-        raise AssertionError("these tests need a browser: `python -m lab prepare` installs it on Debian")
-    return found
-
-
-def _run(url: str, *words: str, seconds: float, width: int, height: int, dark: bool) -> str:
-    scheme = ["--blink-settings=preferredColorScheme=0"] if dark else []
-    command = [
-        browser(), "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--lang=en",
-        f"--window-size={width},{height}", f"--virtual-time-budget={round(seconds * 1000)}", *scheme, *words,
-    ]  # fmt: skip
-    done = subprocess.run(
-        [*command, url], capture_output=True, text=True, timeout=90, check=True,
-        env={"PATH": "/usr/bin:/bin", "TZ": "UTC", "HOME": "/nonexistent"},
-    )  # fmt: skip
-    return done.stdout
-
-
 def dom(base: str, *, seconds: float = 6, width: int = 1100) -> str:
     """Return the page as it stands after some seconds of its own time."""
-    return _run(f"{base}/user/", "--dump-dom", seconds=seconds, width=width, height=900, dark=False)
+    return browser.run(f"{base}/user/", "--dump-dom", seconds=seconds, width=width, height=900, dark=False)
 
 
 def measured(base: str, given: str = "", *, seconds: float = 8, width: int = 1100) -> dict[str, Any]:
     """Return what the page around the page saw of it."""
     url = f"{base}/around.html?{given}"
-    whole = _run(url, "--dump-dom", seconds=seconds, width=width, height=900, dark=False)
-    found = re.search(r'<pre id="measured">(.*?)</pre>', whole, re.DOTALL)
-    if found is None:
-        raise AssertionError(f"the page was not measured: {whole[-2000:]}")
-    said: dict[str, Any] = json.loads(unescape(found[1]))
-    return said
+    return browser.measured(url, seconds=seconds, width=width)
 
 
 def picture(
@@ -253,8 +225,7 @@ def picture(
 ) -> None:
     """Take a picture of the whole page, or of its upper part."""
     high = height or int(measured(base, width=width)["high"])
-    shot = f"--screenshot={path}"
-    _run(f"{base}/user/", shot, seconds=seconds, width=width, height=high, dark=dark)
+    browser.picture(f"{base}/user/", path, seconds=seconds, width=width, height=high, dark=dark)
 
 
 def words(page: str) -> str:

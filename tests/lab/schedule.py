@@ -34,6 +34,7 @@ LONGEST_FIRST = (
     "test_gates",
     "test_diagnose",
     "test_dashboard",  # no host: a browser
+    "test_report_page",  # the same
     "test_ufw",
     "test_swap",
     "test_release",

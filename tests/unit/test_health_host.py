@@ -45,6 +45,7 @@ class Host:
             (place / one[1:]).mkdir(parents=True, exist_ok=True)
         self.log = place / "opt/shop/shared/logs/web.log"
         self.log.write_text("")
+        self.program("lean.py", "usr/local/lib/hostwright/health/lean.py")
         self.program("health.py", "usr/local/lib/hostwright/health/health.py")
         self.program("gates.py", "usr/local/lib/hostwright/health/gates.py")
         # What a restart would do is written down; that supervisorctl does it is for the lab.
@@ -83,8 +84,14 @@ class Host:
 
     @property
     def command(self) -> list[str]:
-        program = f"{self.place}/usr/local/lib/hostwright/health/health.py"
-        return [sys.executable, "-I", program, f"{self.place}/config.json"]
+        programs = f"{self.place}/usr/local/lib/hostwright/health"
+        return [
+            sys.executable,
+            "-I",
+            f"{programs}/lean.py",
+            f"{programs}/health.py",
+            f"{self.place}/config.json",
+        ]
 
     def round(self) -> dict[str, Any]:
         done = subprocess.run(
@@ -317,7 +324,7 @@ def test_a_run_that_begins_waits_for_the_restart_and_believes_nothing_older(host
     assert time.time() - (host.place / "run/hostwright").stat().st_mtime < 30
 
 
-@pytest.mark.parametrize("body", ["raise SystemExit('gates: out of order')", "print('no JSON')"])
+@pytest.mark.parametrize("body", ["raise SystemExit('gates: out of order')", "print('no JSON')", "no Python"])
 def test_gates_that_break_have_not_passed(host: Host, body: str) -> None:
     (host.place / "usr/local/lib/hostwright/health/gates.py").write_text(body)
     found = host.round()

@@ -67,6 +67,15 @@ def test_everything_listens_on_this_host_alone() -> None:
     assert "--cluster.listen-address=\n" in units[f"{bundle.UNITS}/hostwright-alertmanager.service"]
 
 
+def test_each_collects_its_garbage_soon_and_has_an_end_to_what_it_takes() -> None:
+    made = monitoring.files(monitoring.Monitoring(host="web-1"))
+    units = [one.text for one in made if one.path.endswith(".service")]
+    assert len(units) == 4
+    for text in units:
+        assert "\nEnvironment=GOGC=20\n" in text
+        assert re.search(r"\nMemoryMax=(64|128|400)M\n", text)
+
+
 def test_secrets_are_named_and_never_written() -> None:
     email = monitoring.Email("ops@example.com", "web@example.com", "smtp.example.com", password=True)
     made = monitoring.files(monitoring.Monitoring(host="web-1", webhook=True, email=email))

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from operations.health import OWNED
 from operations.health import files as health_files
 from operations.health import units as health_units
 from operations.monitoring import Monitoring
@@ -98,3 +99,8 @@ def test_an_undo_knows_every_file_and_unit() -> None:
     assert "/etc/systemd/system/prometheus.service" in found.kept[""]
     # Switched off it is the same list: what goes then has to come back, too.
     assert touched(loaded(), "root").owned[""] == found.owned[""]
+
+
+def test_a_removal_of_health_knows_every_file() -> None:
+    for one in health_files([]):
+        assert any(fnmatch(one.path, pattern) for pattern in OWNED), one.path

@@ -1,0 +1,100 @@
+"""
+Watch a test host on which nothing happens, as it is deployed by default: no alert may fire.
+
+usage: scripts/quiet [--minutes N] [--image IMAGE]      exit code 1 where one fired
+
+A host is made, rec_io deployed with health and monitoring on, and removed in the end. The minutes are the
+clock's, and begin right after the deploy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from lab import lifecycle
+from tests.lab import alerting, templates
+from tests.lab.playbook import LabHost, shell
+from tests.lab.project import Deployed, copy
+
+ON = 'overrides = {**overrides, "health": {"restart_after": 3}, "monitoring": {}}\n'
+# Prints what Prometheus has of a time: usage ... BEGIN END QUERY
+ASK = """
+import sys, urllib.parse, urllib.request
+begin, end, query = sys.argv[1:]
+given = urllib.parse.urlencode({"query": query, "start": begin, "end": end, "step": 15})
+with urllib.request.urlopen(f"http://127.0.0.1:9090/api/v1/query_range?{given}", timeout=30) as answer:
+    print(answer.read().decode())
+"""
+
+
+def ask(host: LabHost, begin: float, end: float, query: str) -> list[dict[str, Any]]:
+    said = json.loads(shell(host, f"python3 - {begin} {end} '{query}'", stdin=ASK))
+    found: list[dict[str, Any]] = said["data"]["result"]
+    return found
+
+
+def judged(host: LabHost, begin: float, end: float) -> tuple[list[str], list[str]]:
+    """Return which alerts fired in a time, and which of them are about the machine that the host shares."""
+    rows = ask(host, begin, end, 'ALERTS{alertstate="firing"}')
+    names = sorted({one["metric"]["alertname"] for one in rows})
+    shared = [one for one in names if one in alerting.OF_THE_MACHINE]
+    return [one for one in names if one not in shared], shared
+
+
+def measured(host: LabHost, begin: float, end: float) -> dict[str, int]:
+    """Return how many of all looks found each job up, and how many rounds of health there were."""
+    looks = {one["metric"]["job"]: one["values"] for one in ask(host, begin, end, "up")}
+    found = {job: sum(value == "1" for _, value in values) for job, values in looks.items()}
+    rounds = ask(host, begin, end, "hostwright_health_run_timestamp_seconds")
+    return {**found, "rounds": len({value for one in rounds for _, value in one["values"]})}
+
+
+def watch(host: LabHost, minutes: float) -> int:
+    begin = float(shell(host, "date +%s"))
+    time.sleep(minutes * 60)
+    end = float(shell(host, "date +%s"))
+    fired, shared = judged(host, begin, end)
+    seen = measured(host, begin, end)
+    print(f"{(end - begin) / 60:.1f} minutes; seen: {', '.join(f'{one} {n}' for one, n in seen.items())}")
+    if shared:
+        print(f"not counted, for they are about the machine that it shares: {', '.join(shared)}")
+    looks = (end - begin) // 15
+    blind = [one for one, n in seen.items() if n < (0.9 * looks if one != "rounds" else minutes - 1)]
+    if blind:
+        print(f"not measured all the time: {', '.join(blind)}")
+    print(f"fired: {', '.join(fired) or 'none'}")
+    return 1 if fired or blind else 0
+
+
+def main(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="scripts/quiet", description="No alert fires where nothing happens."
+    )
+    parser.add_argument("--minutes", type=float, default=10, help="how long; default 10")
+    parser.add_argument("--image", default="bookworm", help="image of the host; default bookworm")
+    chosen = parser.parse_args(words)
+    name = f"test-{os.getpid()}-quiet"
+    with tempfile.TemporaryDirectory(prefix="hostwright-quiet-") as place:
+        try:
+            with templates.disk("packages", chosen.image) as saved:
+                up = lifecycle.up(name, image=chosen.image, disk=saved)
+            host = LabHost(name, chosen.image, up.address, up.key, up.known_hosts)
+            alerting.own_cpu_time(host)
+            deployed = Deployed(host, "root", copy(Path(place)))
+            with (deployed.project / "group_data/lab.py").open("a") as file:
+                file.write(ON)
+            deployed.run("-y")
+            return watch(host, chosen.minutes)
+        finally:
+            lifecycle.down(name)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
