@@ -22,7 +22,7 @@ OF_ONE_RUN = (
     "end", "lines", "identity", "stanza", "without_receipt", "preflight", "all", "sample",
 )  # fmt: skip
 # Said of a host by where it was found: no setting either.
-OF_THE_INVENTORY = ("droplet",)
+OF_THE_INVENTORY = ("droplet", "private_address")
 # A secret's source, or a reference to one, is one value: {"source": ...} is never added to another.
 WHOLE = ("secrets", "variables", "migrate_variables", "s3", "webhook", "email")
 
