@@ -19,7 +19,7 @@ OVERRIDES = "overrides"
 # Said of one run, by --data: no setting of the host.
 OF_ONE_RUN = (
     "wait", "drain", "irreversible", "app", "to", "run", "list", "prove", "from", "yes", "prune",
-    "end", "lines", "identity", "stanza", "without_receipt", "preflight", "all", "sample",
+    "end", "lines", "identity", "stanza", "without_receipt", "preflight", "all", "sample", "record",
 )  # fmt: skip
 # Said of a host by where it was found: no setting either.
 OF_THE_INVENTORY = ("droplet", "private_address")
