@@ -176,7 +176,7 @@ def test_who_asks_gets_in_and_nobody_else(pair: Pair) -> None:
              "HOSTWRIGHT_LAB_STATE": os.environ.get("HOSTWRIGHT_LAB_STATE", str(PROJECT / ".lab"))},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert "8 passed" in done.stdout
+    assert "10 passed" in done.stdout
 
 
 def test_an_exporter_that_stops_is_told_of_by_the_name_of_its_host(pair: Pair) -> None:
