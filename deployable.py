@@ -71,6 +71,8 @@ def check(inventory: str, chosen: list[Host], *, code: bool) -> None:
 def _login_findings(host: Host, settings: Settings) -> list[str]:
     port, user = int(host.data.get("ssh_port") or 22), host.data.get("ssh_user") or "root"
     found = []
+    if settings.monitoring is not None and host.name in settings.monitoring.targets:
+        found.append(f"monitoring.targets.{host.name}: is this host, which it asks anyway; remove it")
     for app in settings.all_apps():
         if app.service_user == user:
             found.append(

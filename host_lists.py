@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +13,7 @@ import yaml
 from pydantic import ValidationError
 from pyinfra.api.exceptions import PyinfraError
 
+from settings.monitoring import PrivateAddress
 from settings.types import AsTuple, Line, Model, Port, Slug
 
 WORD = re.compile(
@@ -32,6 +33,7 @@ class ListedHost(Model):
     + user: login, root or one with sudo that asks no password, default root
     + port: of SSH, default 22
     + key: private key file, default what ssh-agent and ~/.ssh offer
+    + private_address: what other hosts of its private network reach it at, default none
     + groups: files of group_data/ that it gets besides its environment's, default none
     """
 
@@ -40,6 +42,7 @@ class ListedHost(Model):
     user: Line = "root"
     port: Port = 22
     key: Line | None = None
+    private_address: PrivateAddress | None = None
     groups: Annotated[tuple[Slug, ...], AsTuple] = ()
 
     def as_tuple(self) -> HostTuple:
@@ -53,6 +56,8 @@ class ListedHost(Model):
             data["ssh_key"] = str(Path(self.key).expanduser())
         if self.user != "root":
             data["_sudo"] = True
+        if self.private_address is not None:
+            data["private_address"] = self.private_address
         return self.name, data
 
 
@@ -87,6 +92,44 @@ def listed(inventory: str, environ: Mapping[str, str] = os.environ) -> list[Host
     Example: `hosts = guard.hosts(host_lists.listed(__file__), remedy="...")`
     """
     return [one.as_tuple() for one in _entries(inventory, environ)]
+
+
+def watched(hosts: Sequence[HostTuple], by: str, server: Mapping[str, Any] | None = None) -> list[HostTuple]:
+    """
+    Return hosts with the `monitoring` of each as its own data: one asks, all others are asked.
+
+    + hosts: each with `private_address` in its data, as `listed` gives them
+    + by: name of the host that asks
+    + server: what else its `monitoring` says, such as "webhook", default nothing
+
+    Raises PyinfraError for a host without a private address, and where none has that name.
+
+    Example: `hosts = host_lists.watched(hosts, by="web-1")`
+    """
+    at = {name: data.get("private_address") for name, data in hosts}
+    if by not in at:
+        raise PyinfraError(
+            f"monitoring: there is no host {by!r} to ask the others; there are: {', '.join(at)}"
+        )
+    if len(at) > 1 and None in at.values():
+        lacks = ", ".join(name for name, address in at.items() if address is None)
+        raise PyinfraError(
+            f"monitoring: no private_address is known of {lacks}; write it into the list of hosts"
+        )
+    others = {name: address for name, address in at.items() if name != by}
+    asking = {"server": True, "targets": others, **(server or {})}
+    return [
+        (
+            name,
+            {
+                **data,
+                "monitoring": asking
+                if name == by
+                else {"server": False, "listen": at[name], "asked_by": [at[by]]},
+            },
+        )
+        for name, data in hosts
+    ]
 
 
 def groups(inventory: str, environ: Mapping[str, str] = os.environ) -> dict[str, list[str]]:

@@ -136,6 +136,8 @@ def as_found(
 ) -> Found:
     """Return a droplet as a host; tags that are no group belong to others."""
     entry: dict[str, Any] = {"name": droplet.name, "address": getattr(droplet, kind)}
+    if droplet.private is not None:
+        entry["private_address"] = droplet.private
     entry |= {key: value for key, value in login.items() if value}
     if "port" in entry:
         if not str(entry["port"]).isdecimal():

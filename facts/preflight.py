@@ -35,14 +35,16 @@ class MachineFields(TypedDict):
     What a host is.
 
     `distribution` is such as "debian 12"; `memory` is in KiB; `ahead` how many seconds its clock is ahead
-    of this machine's; `disks` by place; `archives` what asking each package archive came to, "ok" or what
-    apt said, empty where packages are installed already.
+    of this machine's; `addresses` its own, but for those that it alone can reach; `disks` by place;
+    `archives` what asking each package archive came to, "ok" or what apt said, empty where packages are
+    installed already.
     """
 
     distribution: str
     cpus: int
     memory: int
     ahead: float
+    addresses: list[str]
     disks: dict[str, Disk]
     listeners: list[Listener]
     archives: dict[str, str]
@@ -71,6 +73,7 @@ class Machine(FactBase[MachineFields]):
             cpus=int(words["cpus"]),
             memory=int(words["memory"]),
             ahead=int(words["time"]) - time.time(),
+            addresses=[row[1] for row in rows if row[0] == "address"],
             disks={
                 place: Disk(size=size, free=free, mounted=mounted, there=there)
                 for (place, there), (size, free, mounted) in zip(places, disks, strict=True)

@@ -72,7 +72,8 @@ health = None
 
 # Prometheus with its exporters, alerts and Alertmanager, all on 127.0.0.1: None, or {"server": True}, to
 # which "webhook": {"source": "environment", "variable": "ALERTS_URL"} adds who is told. It stands on
-# `health`, which then is looked at every 60 s where nothing else is said.
+# `health`, which then is looked at every 60 s where nothing else is said. One Prometheus for many hosts:
+# "targets" there, "listen" and "asked_by" on the others, which the inventory knows; docs/monitoring.md.
 monitoring = None
 
 # --- The apps ----------------------------------------------------------------------------------------------

@@ -1,21 +1,21 @@
-"""Monitoring from Debian's own packages: exporters, Prometheus and Alertmanager, on this host alone."""
+"""Monitoring from Debian's own packages: exporters, Prometheus and Alertmanager, for one host or several."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pyinfra import host
-from pyinfra.api import OperationError, QuoteString, StringCommand, operation
+from pyinfra.api import QuoteString, StringCommand, operation
 
 from facts.bundle import There
 from facts.script import text
 from operations import bundle, dashboard
 from operations.differences import differs
+from operations.monitored import Monitoring, check
 from operations.supervisor_text import render
 
 CONFIGS = "/etc/hostwright/monitoring"
@@ -53,53 +53,6 @@ GARBAGE = "GOGC=20"
 SMALL = ["GOMAXPROCS=1", GARBAGE]
 DURATION = re.compile(r"(?<=\[)([0-9]+)([mhd])(?=\])|(?<=for: )([0-9]+)([mhd])|(?<=offset )([0-9]+)([mhd])")
 SECONDS = {"m": 60, "h": 3600, "d": 86400}
-HOST = re.compile(r"[A-Za-z0-9@][A-Za-z0-9@._-]*")
-
-
-@dataclass(frozen=True)
-class Email:
-    """
-    Who is written to; the password is the secret "email_password", where there is one.
-
-    + to, sender: addresses
-    + server: name of the mail server
-    + port: default 587
-    + username: default the sender
-    + password: whether there is one, default False
-    """
-
-    to: str
-    sender: str
-    server: str
-    port: int = 587
-    username: str | None = None
-    password: bool = False
-
-
-@dataclass(frozen=True)
-class Monitoring:
-    """
-    What monitors a host.
-
-    + host: its name in alerts
-    + server: whether Prometheus and Alertmanager run here too, default True
-    + every: seconds from one measurement to the next, default 30
-    + minute: seconds that a minute of the alert rules has, default 60
-    + keep_days, keep_size: how long and how large measurements are kept, default 15 and "512MB"
-    + database_port: of PostgreSQL, default 5432
-    + webhook: whether there is the secret "webhook", a URL, default False
-    + email: default none
-    """
-
-    host: str
-    server: bool = True
-    every: int = 30
-    minute: int = 60
-    keep_days: int = 15
-    keep_size: str = "512MB"
-    database_port: int = 5432
-    webhook: bool = False
-    email: Email | None = None
 
 
 def packages(*, server: bool) -> list[str]:
@@ -127,13 +80,16 @@ def files(one: Monitoring) -> list[bundle.File]:
 
     Raises OperationError for what is not usable.
     """
-    _check(one)
+    check(one)
     made = [
         bundle.File(f"{bundle.UNITS}/hostwright-{job}.service", unit_text(job, one)) for job in _jobs(one)
     ]
     if one.server:
         jobs = {job: port for job, (_, port) in JOBS.items()}
-        config = render("prometheus.yml.j2", every=one.every, host=one.host, jobs=jobs)
+        others = {name: _in_url(address) for name, address in one.targets.items()}
+        config = render(
+            "prometheus.yml.j2", every=one.every, host=one.host, jobs=jobs, exporters=EXPORTERS, others=others
+        )
         alerts = render(
             "alertmanager.yml.j2",
             runtime=_runtime(),
@@ -183,7 +139,7 @@ def unit_text(job: str, one: Monitoring) -> str:
         "record": record(job), "environment": [], "state": None, "runtime": None, "before": None,
         "after": None, "reload": False, "home": "true",
     }  # fmt: skip
-    listen = f"--web.listen-address=127.0.0.1:{port}"
+    listen = [f"--web.listen-address={at}:{port}" for at in _addresses(job, one)]
     match job:
         case "node":
             wanted = [f"--collector.{one}" for one in COLLECTORS]
@@ -235,13 +191,23 @@ def unit_text(job: str, one: Monitoring) -> str:
                     ["/usr/bin/python3 -I", PROGRAM, f"{CONFIGS}/alertmanager.yml", SECRETS, runtime, ROLE]
                 ),
             }  # fmt: skip
-    command = " ".join([f"/usr/bin/{package}", listen, *more["command"]])
+    command = " ".join([f"/usr/bin/{package}", *listen, *more["command"]])
     return render("monitoring.service.j2", **{**values, **more, "command": command})
 
 
 def wanted_by(job: str) -> str:
     """Return the link that starts a job's unit at boot."""
     return f"{bundle.UNITS}/multi-user.target.wants/hostwright-{job}.service"
+
+
+def _addresses(job: str, one: Monitoring) -> list[str]:
+    """Return where a job listens: the exporters also where another host asks them."""
+    more = [one.listen] if one.listen is not None and job in EXPORTERS else []
+    return ["127.0.0.1", *(_in_url(address) for address in more)]
+
+
+def _in_url(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
 
 
 def _jobs(one: Monitoring) -> Sequence[str]:
@@ -265,20 +231,6 @@ def _reads(job: str, one: Monitoring) -> list[str]:
         mine = [f"{SECRETS}/{name}" for name, there in secrets.items() if there]
         return [f"{CONFIGS}/alertmanager.yml", PROGRAM, *mine]
     return []
-
-
-def _check(one: Monitoring) -> None:
-    if HOST.fullmatch(one.host) is None:
-        raise OperationError(f"monitoring: host {one.host!r} is not usable; use letters, digits and '@._-'")
-    for what, value, low in (
-        ("every", one.every, 1),
-        ("minute", one.minute, 1),
-        ("keep_days", one.keep_days, 1),
-    ):
-        if value < low:
-            raise OperationError(f"monitoring: {what} is {value}; write {low} or more")
-    if re.fullmatch(r"[1-9][0-9]*(MB|GB)", one.keep_size) is None:
-        raise OperationError(f"monitoring: keep_size is {one.keep_size!r}; write it like '512MB'")
 
 
 @operation()

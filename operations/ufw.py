@@ -31,12 +31,14 @@ class Rule(TypedDict):
     + port: number from 1 to 65535, or a range as text, "8000:8010"
     + proto: "tcp" (default) or "udp"
     + source: address or network in CIDR notation that may reach it, default everyone
+    + destination: address of this host that it may be reached at, with `source`, default all of them
     + comment: shown by `ufw status`, default none
     """
 
     port: int | str
     proto: NotRequired[str]
     source: NotRequired[str | None]
+    destination: NotRequired[str | None]
     comment: NotRequired[str | None]
 
 
@@ -123,17 +125,22 @@ def rule_line(rule: Rule) -> str:
     """Write one rule in the words of `ufw show added`; OperationError where it is no rule."""
     unknown = set(rule) - set(Rule.__annotations__)
     if unknown or "port" not in rule:
-        raise OperationError(f"ufw.firewall: {dict(rule)} is no rule; write port, proto, source, comment")
+        raise OperationError(
+            f"ufw.firewall: {dict(rule)} is no rule; write port, proto, source, destination, comment"
+        )
     proto = rule.get("proto", "tcp")
     if proto not in ("tcp", "udp"):
         raise OperationError(
             f'ufw.firewall: proto {proto!r} of port {rule["port"]} is neither "tcp" nor "udp"'
         )
     port, source, comment = _port(rule["port"]), rule.get("source"), rule.get("comment")
+    at = rule.get("destination")
+    if at is not None and source is None:
+        raise OperationError(f"ufw.firewall: destination {at!r} of port {port} needs a source; write it, too")
     line = (
         f"allow {port}/{proto}"
         if source is None
-        else f"allow from {_source(source)} to any port {port} proto {proto}"
+        else f"allow from {_source(source)} to {_destination(at)} port {port} proto {proto}"
     )
     if not comment:
         return line
@@ -170,6 +177,17 @@ def _source(source: str) -> str:
     if network.num_addresses == 1:
         return str(network.network_address)
     return str(network)
+
+
+def _destination(address: str | None) -> str:
+    if address is None:
+        return "any"
+    try:
+        return str(ipaddress.ip_address(address))
+    except ValueError as error:
+        raise OperationError(
+            f"ufw.firewall: destination {address!r} is no address ({error}); write it like 198.18.4.1"
+        ) from None
 
 
 def bare(line: str) -> str:

@@ -13,6 +13,8 @@ from settings import files
 from settings.load import OVERRIDES, of_settings
 
 ENVIRONMENT, REQUIRES = "environment", "requires_receipt_from"
+# Of a table: what says where a host's neighbours are, as its own address does, and not what it is.
+OF_THE_NETWORK = {"monitoring": ("listen", "asked_by", "targets")}
 
 
 def digest(data: Mapping[str, Any], *, project: Path, environment: str, groups: Sequence[str]) -> str:
@@ -25,7 +27,7 @@ def digest(data: Mapping[str, Any], *, project: Path, environment: str, groups: 
     + groups: that the host is in, in pyinfra's order
 
     Where the environment's own file sets or overrides something, what stands there without that file counts.
-    A host's own data counts, and so does what the command line says of a setting.
+    A host's own data counts, and so does what the command line says of a setting; addresses of hosts do not.
 
     Example: `digest(host.data.dict(), project=PROJECT, environment="do", groups=host.groups)`
     """
@@ -40,7 +42,18 @@ def digest(data: Mapping[str, Any], *, project: Path, environment: str, groups: 
         under = next((one for one in below if key in one), {})
         if key in under:
             shared[key] = under[key]
+    shared = _without_neighbours(shared)
+    if isinstance(shared.get(OVERRIDES), Mapping):
+        shared[OVERRIDES] = _without_neighbours(shared[OVERRIDES])
     return hashlib.sha256(json.dumps(shared, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _without_neighbours(table: Mapping[str, Any]) -> dict[str, Any]:
+    found = dict(table)
+    for key, left_out in OF_THE_NETWORK.items():
+        if isinstance(found.get(key), Mapping):
+            found[key] = {name: value for name, value in found[key].items() if name not in left_out}
+    return found
 
 
 def flat(table: Mapping[str, Any], place: str = "") -> dict[str, Any]:

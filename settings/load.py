@@ -20,10 +20,10 @@ OVERRIDES = "overrides"
 # Said of one run, by --data: no setting of the host.
 OF_ONE_RUN = (
     "wait", "drain", "irreversible", "app", "to", "run", "list", "prove", "from", "yes", "prune",
-    "end", "lines", "identity", "stanza", "without_receipt", "preflight", "all", "sample",
+    "end", "lines", "identity", "stanza", "without_receipt", "preflight", "all", "sample", "record",
 )  # fmt: skip
 # Said of a host by where it was found: no setting either.
-OF_THE_INVENTORY = ("droplet",)
+OF_THE_INVENTORY = ("droplet", "private_address")
 # A secret's source, or a reference to one, is one value: {"source": ...} is never added to another.
 WHOLE = ("secrets", "variables", "migrate_variables", "s3", "webhook", "email")
 # Of this process: what was declared to its settings.

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from settings.app import App
 from settings.app_settings import AppSettings
 from settings.host import FirewallSettings, SshSettings, SwapSettings, TrialSettings
-from settings.monitoring import HealthSettings, MonitoringSettings
+from settings.monitoring import EXPORTER_PORTS, HealthSettings, MonitoringSettings
 from settings.names import AppName
 from settings.postgresql import PostgresqlSettings
 from settings.types import AsTuple, EnvironmentName, Model, PackageName, ReceiptKey
@@ -75,6 +75,7 @@ class Settings(Model):
                 raise ValueError(
                     f"firewall.allow: port {rule.port} is public already, for {service}; remove the rule"
                 )
+        _only_who_may_ask(self)
         for key, app in self.apps.items():
             if app.database is None:
                 continue
@@ -121,3 +122,20 @@ def _unique_ports(settings: Settings) -> None:
         other = users.setdefault(port, place)
         if other != place:
             raise ValueError(f"{place}: port {port} is already used by {other}; choose another")
+
+
+def _only_who_may_ask(settings: Settings) -> None:
+    mine = settings.monitoring
+    if mine is None or mine.listen is None:
+        return
+    if not settings.firewall.enabled:
+        raise ValueError(
+            f"monitoring.listen: {mine.listen} would be open to everybody in that network, for "
+            "firewall.enabled is False; switch the firewall on"
+        )
+    for rule in settings.firewall.allow:
+        if rule.protocol == "tcp" and rule.port in EXPORTER_PORTS:
+            raise ValueError(
+                f"firewall.allow: port {rule.port} is an exporter's, and monitoring.asked_by says who "
+                "may ask it; remove the rule"
+            )

@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from settings.recovery import GivenSecret, HostName
 from settings.secrets import SecretSource
-from settings.types import Line, Model, Port, pattern
+from settings.types import AsTuple, Line, Model, Port, pattern
 
 # Of node exporter and PostgreSQL's; and of Prometheus and Alertmanager.
 EXPORTER_PORTS = (9100, 9187)
 PORTS = (*EXPORTER_PORTS, 9090, 9093)
 
+
+def private(value: str) -> str:
+    """Return an address of a private network, as it is usually written; raise ValueError for any other."""
+    try:
+        found = ipaddress.ip_address(value)
+    except ValueError:
+        raise ValueError("is no address; write one of a private network, such as '10.0.0.2'") from None
+    nobodys = found.is_loopback or found.is_unspecified or found.is_link_local or found.is_multicast
+    if nobodys or found.is_reserved or not found.is_private or "%" in value or ":ffff:" in value.lower():
+        raise ValueError(
+            "is no address of a private network, and whoever reaches it reads all measurements; write one "
+            "such as '10.0.0.2'"
+        )
+    return str(found)
+
+
+PrivateAddress = Annotated[str, AfterValidator(private)]
+HostLabel = Annotated[
+    str,
+    pattern(r"[A-Za-z0-9@][A-Za-z0-9@._-]*", "is no name of a host; use letters, digits and '@._-'"),
+]
 Address = Annotated[
     str, pattern(r"[!-?A-~]+@[A-Za-z0-9.-]+", "is not an e-mail address; write it like 'ops@example.com'")
 ]
@@ -71,9 +93,12 @@ class EmailSettings(Model):
 
 class MonitoringSettings(Model):
     """
-    Exporters on this host and, with `server`, the Prometheus that asks them; all on 127.0.0.1 alone.
+    Exporters on this host and, with `server`, the Prometheus that asks them, on 127.0.0.1 unless told.
 
     + server: also run Prometheus and Alertmanager here, default True
+    + targets: other hosts that this Prometheus asks, name in alerts to private address, default none
+    + listen: private address of this host that its exporters are reached at, too, default none
+    + asked_by: private addresses that may ask them there, with `listen`
     + keep_days: how long measurements are kept, default 15
     + keep_size: how much of the disk they may take, default "512MB"
     + every: seconds from one measurement to the next, 5 to 60, default 30
@@ -83,6 +108,9 @@ class MonitoringSettings(Model):
     """
 
     server: bool = True
+    targets: dict[HostLabel, PrivateAddress] = {}
+    listen: PrivateAddress | None = None
+    asked_by: Annotated[tuple[PrivateAddress, ...], AsTuple] = ()
     keep_days: Annotated[int, Field(ge=1, le=400)] = 15
     keep_size: Bytes = "512MB"
     every: Annotated[int, Field(ge=5, le=60)] = 30
@@ -96,9 +124,45 @@ class MonitoringSettings(Model):
             raise ValueError("'webhook' and 'email' are Alertmanager's, and 'server' is off; switch it on")
         return self
 
+    @model_validator(mode="after")
+    def _asked(self) -> MonitoringSettings:
+        if self.listen is not None and not self.asked_by:
+            raise ValueError(
+                f"'listen' is {self.listen!r} and 'asked_by' is empty; name the addresses that may ask there"
+            )
+        if self.asked_by and self.listen is None:
+            raise ValueError(
+                f"'asked_by' is {', '.join(self.asked_by)} and 'listen' is not set; set it to the private "
+                "address of this host"
+            )
+        if self.targets and not self.server:
+            raise ValueError("'targets' are Prometheus', and 'server' is off; switch it on")
+        asking: set[str] = set()
+        for address in self.asked_by:
+            if address in asking:
+                raise ValueError(f"'asked_by' names {address} twice; remove one")
+            asking.add(address)
+            if address == self.listen:
+                raise ValueError(
+                    f"'asked_by' names {address}, this host's own 'listen'; it asks itself without"
+                )
+            if (":" in address) is not (":" in str(self.listen)):
+                raise ValueError(
+                    f"'asked_by' names {address}, which cannot reach {self.listen}: one is IPv4, one IPv6"
+                )
+        named: dict[str, str] = {}
+        for name, address in self.targets.items():
+            if address == self.listen:
+                raise ValueError(f"targets.{name}: {address} is this host's own 'listen'; remove it")
+            if named.setdefault(address, name) != name:
+                raise ValueError(
+                    f"targets.{name}: {address} is already the one of {named[address]}; each host has its own"
+                )
+        return self
+
     @property
     def ports(self) -> tuple[int, ...]:
-        """The ports of this host that it takes, on 127.0.0.1."""
+        """The ports of this host that it takes."""
         return PORTS if self.server else EXPORTER_PORTS
 
     @property

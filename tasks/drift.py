@@ -6,12 +6,15 @@ import json
 import sys
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import click
 from pyinfra import local, state
+from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS, pop_global_arguments
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 
+from facts.script import script
 from facts.trial import History
 from operations.differences import heard
 from tasks.origin import setting_of
@@ -46,27 +49,42 @@ class Report:
     + differences: what is not as declared
     + notes: what is not known, and is no difference
     + errors: what could not be asked
+    + recorded: whether the host keeps this result
     """
 
     operations: int = 0
     differences: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    recorded: bool = False
+
+
+class DriftError(PyinfraError):
+    """Raised when drift.py is asked for what it does not do; pyinfra shows the text and exits with 1."""
 
 
 _reports: dict[str, Report] = {}
 
 
-def compare(host: Host, *, as_json: bool) -> None:
+def compare(host: Host, *, as_json: bool, commit: str) -> None:
     """
     Ask the operations of a deploy what they would change on one host; with the last host, report and exit.
 
     + host: pyinfra's host
     + as_json: for programs, and not for people
+    + commit: the playbook's identity
+
+    With `--data record=yes` the host keeps the result, where it could be asked wholly.
+
+    Raises DriftError for another value.
     """
-    report = Report()
+    record = host.data.get("record")
+    if record not in (None, "yes"):
+        raise DriftError(f"record is {record!r}; write --data record=yes, or leave it out")
+    report, after = Report(), None
     try:
-        at_work = host.get_fact(History, lines=1)["lock"]
+        known = host.get_fact(History, lines=1)
+        at_work, after = known["lock"], known["runs"][-1]["id"] if known["runs"] else None
         if at_work:
             who = f"{at_work['owner']} is at work with {at_work['purpose']} since {at_work['since']}"
             report.errors.append(f"{who}; run again when that has ended")
@@ -74,6 +92,8 @@ def compare(host: Host, *, as_json: bool) -> None:
         _ask(host, report)
     except PyinfraError as error:
         report.errors.append(str(error))
+    if record and not report.errors:
+        _record(host, report, commit=commit, after=after)
     _reports[host.name] = report
     if all(one.name in _reports for one in state.inventory.get_active_hosts()):
         _end(as_json=as_json)
@@ -101,6 +121,29 @@ def _ask(host: Host, report: Report) -> None:
         if commands and not differences and not notes:
             finding = Finding(operation, operation, "nothing to do", f"{commands} commands to run", setting)
             report.differences.append(finding)
+
+
+def _record(host: Host, report: Report, *, commit: str, after: str | None) -> None:
+    """Have the host keep what was found: names of operations, and neither values nor secrets."""
+    found = {
+        "commit": commit,
+        "after": after,
+        "differences": len(report.differences),
+        "operations": sorted({one.operation for one in report.differences}),
+    }
+    given, _ = pop_global_arguments(state, host, {})
+    arguments: Any = {key: value for key, value in given.items() if key in CONNECTOR_ARGUMENT_KEYS}
+    # Neither an operation nor a fact: whatever is asked for later is asked anew.
+    done, output = host.run_shell_command(
+        script("drift-record.py"), **{**arguments, "_stdin": json.dumps(found)}
+    )
+    if not done:
+        last = output.stderr_lines[-1] if output.stderr_lines else "it gives no reason"
+        report.errors.append(f"the result could not be recorded: {last}")
+    elif output.stdout_lines:
+        report.notes.append(f"the result was not recorded: {output.stdout_lines[-1]}")
+    else:
+        report.recorded = True
 
 
 def _end(*, as_json: bool) -> None:
@@ -136,5 +179,7 @@ def lines(name: str, report: Report) -> list[str]:
         said.append(f"  {one.what}")
         said += [f"    {key:9}  {value}" for key, value in words.items()]
     said += [f"  note: {note}" for note in report.notes]
+    if report.recorded:
+        said.append("  recorded on the host")
     said += [f"  error: {error}" for error in report.errors]
     return said

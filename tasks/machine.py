@@ -93,7 +93,10 @@ def close(settings: Settings) -> None:
     ssh_from = [source for source in settings.firewall.ssh_from if source != "any"]
     ufw.firewall(
         name="Close every port that is not declared",
-        allow=[_rule(rule) for rule in [*public, *settings.firewall.allow]],
+        allow=[
+            *(_rule(rule) for rule in [*public, *settings.firewall.allow]),
+            *monitoring.ways_in(settings),
+        ],
         ssh_from=None if "any" in settings.firewall.ssh_from else ssh_from,
     )
 

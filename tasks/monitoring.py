@@ -9,8 +9,9 @@ from pyinfra import host
 from pyinfra.api.deploy import deploy
 
 from facts.bundle import There
-from operations import bundle, monitoring, packages, postgres, secrets
+from operations import bundle, monitored, monitoring, packages, postgres, secrets, ufw
 from settings import Settings
+from settings.monitoring import EXPORTER_PORTS
 from settings.secret_values import values
 from tasks.health import METRICS
 from tasks.origin import comes_from
@@ -37,6 +38,18 @@ def rows(settings: Settings) -> list[postgres.Row]:
     if settings.monitoring is None:
         return []
     return [postgres.Row("postgres", monitoring.ROLE, type="local", method="peer")]
+
+
+def ways_in(settings: Settings) -> list[ufw.Rule]:
+    """Return the rules of the firewall that let in who may ask the exporters, and nobody else."""
+    mine = settings.monitoring
+    if mine is None:
+        return []
+    return [
+        ufw.Rule(port=port, source=address, destination=mine.listen, comment="monitoring")
+        for address in mine.asked_by
+        for port in EXPORTER_PORTS
+    ]
 
 
 def given(settings: Settings, project: Path) -> dict[str, SecretStr]:
@@ -125,20 +138,22 @@ def units() -> dict[str, str]:
     return {f"hostwright-{job}.service": monitoring.record(job) for job in monitoring.JOBS}
 
 
-def _about(settings: Settings) -> monitoring.Monitoring:
+def _about(settings: Settings) -> monitored.Monitoring:
     mine = settings.monitoring
     if mine is None:
         raise ValueError("monitoring is not declared")
     email = None
     if mine.email is not None:
         told = mine.email
-        email = monitoring.Email(
+        email = monitored.Email(
             to=told.to, sender=told.sender, server=told.server, port=told.port, username=told.username,
             password=told.password is not None,
         )  # fmt: skip
-    return monitoring.Monitoring(
+    return monitored.Monitoring(
         host=host.name,
         server=mine.server,
+        listen=mine.listen,
+        targets=mine.targets,
         every=mine.every,
         minute=mine.minute,
         keep_days=mine.keep_days,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 
 from pyinfra import logger, state
@@ -143,6 +144,7 @@ def judged(
         *_size(seen, settings),
         *_room(seen, settings, made, dumps or {}),
         *_ports(seen, settings),
+        *_addresses(seen, settings),
         *(
             f"the package archive {uri} cannot be reached: {said}; look at DNS, the network and /etc/apt"
             for uri, said in seen["archives"].items()
@@ -238,6 +240,25 @@ def _ports(seen: MachineFields, settings: Settings) -> list[str]:
         for one in seen["listeners"]
         if one["port"] in wanted and one["pid"] and not _ours(one["unit"], settings)
     ]
+
+
+def _addresses(seen: MachineFields, settings: Settings) -> list[str]:
+    """Exporters that cannot have their address would not start, and who is asked by mistake is another."""
+    mine = settings.monitoring
+    if mine is None:
+        return []
+    here = [str(ipaddress.ip_address(one)) for one in seen["addresses"]]
+    found = [
+        f"monitoring.targets.{name} is {address}, which is this host itself; name another host's address"
+        for name, address in mine.targets.items()
+        if address in here
+    ]
+    if mine.listen is not None and mine.listen not in here:
+        found.append(
+            f"monitoring.listen is {mine.listen}, and this host has {', '.join(here) or 'no address'}; write "
+            "one of those that is private, or give the host that address first"
+        )
+    return found
 
 
 def _ours(unit: str, settings: Settings) -> bool:

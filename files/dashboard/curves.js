@@ -39,8 +39,9 @@ export async function showCurves(curves, series, { host, end }) {
 
 function figure(curve, series, end) {
   const points = (one) => one.points.filter(([, value]) => Number.isFinite(value));
-  const lines = series.map((one) => ({ labels: one.labels, points: points(one) })).filter((one) => one.points.length)
-    .slice(0, 6);
+  const all = series.map((one) => ({ labels: one.labels, points: points(one) })).filter((one) => one.points.length);
+  // As many as have a look of their own.
+  const lines = all.slice(0, 6);
   if (lines.length === 0) return null;
   const many = new Set(lines.map((one) => one.labels.host)).size > 1;
   const words = WORDS[curve.unit];
@@ -50,6 +51,7 @@ function figure(curve, series, end) {
     return h("li", { class: `line${at}` }, `${name}${name ? ": " : ""}now ${words(last)}, `
       + `${words(Math.min(...values))} to ${words(Math.max(...values))}`);
   }));
+  if (all.length > lines.length) legend.append(h("li", {}, `and ${all.length - lines.length} more; choose a host`));
   const chart = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   const cursor = h("output", { class: "cursor" });
   const made = h("figure", {}, h("figcaption", {}, curve.title, " ", cursor), chart, legend);

@@ -119,8 +119,9 @@ export function showTables(hosts) {
       one.proved === undefined ? "none yet"
         : [state(one.proved ? "well" : "bad", one.proved ? "proven" : "failed"), " ", moment(one.proven)]])));
   const good = new Set(["confirmed", "rolled back", "unchanged"]);
-  part("runs", rows("runs"), (all) => table("Last runs", ["Run", "How it ended", "When", "Releases"],
-    all.slice(0, 8).map((one) => [good.has(one.outcome) ? "well" : "bad", on(one, one.purpose),
+  const newest = rows("runs").sort((a, b) => b.ended - a.ended).slice(0, 8);
+  part("runs", newest, (all) => table("Last runs", ["Run", "How it ended", "When", "Releases"],
+    all.map((one) => [good.has(one.outcome) ? "well" : "bad", on(one, one.purpose),
       state(good.has(one.outcome) ? "well" : "bad", one.outcome), moment(one.ended), one.releases || null])));
 }
 

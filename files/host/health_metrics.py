@@ -9,6 +9,7 @@ from health_files import json_lines
 from whole_files import read_json
 
 LEDGER = "/var/log/hostwright/ledger.jsonl"
+DRIFT = "/var/lib/hostwright/drift.json"
 BACKUPS = "/etc/hostwright/backup"
 # Of the runs, those that are told of one by one.
 KEPT_RUNS = 8
@@ -52,6 +53,8 @@ HELP = {
     "release_info": "The release that is current.",
     "run_at_work": "Whether a run holds the lock, or is unconfirmed.",
     "trial_armed_timestamp_seconds": "Since when a run is unconfirmed.",
+    "drift_timestamp_seconds": "When drift.py last left here what it found.",
+    "drift_differences": "How much was not as declared then; nothing once a run was confirmed after it.",
 }
 
 
@@ -94,6 +97,7 @@ def metrics_text(config, states, began):
             of_usage(samples, app, state)
         of_backups(samples, app)
     of_runs(samples)
+    of_drift(samples)
     return samples.text()
 
 
@@ -183,3 +187,17 @@ def of_runs(samples):
     trial = read_json(f"{TRIAL}/trial.json")
     if trial is not None:
         samples.add("trial_armed_timestamp_seconds", round(trial.get("armed", 0)))
+
+
+def of_drift(samples):
+    """What drift.py left here, as long as no run has brought the host to another state since."""
+    record = read_json(DRIFT)
+    if not isinstance(record, dict):
+        return
+    samples.add("drift_timestamp_seconds", record.get("at"))
+    # By the run that it came after, not by the time: the ledger's is of whoever deployed.
+    runs = json_lines(LEDGER, KEPT_RUNS)
+    known = [at for at, one in enumerate(runs) if one.get("id") == record.get("after")]
+    later = runs[known[-1] + 1 :] if known else runs
+    if not any(one.get("outcome") in GOOD for one in later):
+        samples.add("drift_differences", record.get("differences"))

@@ -14,6 +14,10 @@ while read -r key value _; do
 done </proc/meminfo
 echo "cpus $(nproc)"
 echo "time $(date +%s)"
+# All but loopback and link-local ones.
+if command -v hostname >/dev/null; then
+    for address in $(hostname -I); do echo "address $address"; done
+fi
 
 # The nearest directory that there is, of each place; then its file system's size and room, in KiB.
 there=

@@ -9,6 +9,7 @@ import pytest
 from declared import DeclaredHost, Service
 from settings import Settings
 from settings.app import App
+from settings.monitoring import EXPORTER_PORTS
 from tests.acceptance.remote import Host
 from tests.acceptance.view import HostView
 
@@ -51,7 +52,18 @@ def _rules(settings: Settings, ssh_port: int) -> set[str]:
     wanted = {(ssh_port, "tcp", source) for source in (["any"] if "any" in ssh_from else ssh_from)}
     wanted |= {(port, "tcp", "any") for port in settings.public_ports()}
     wanted |= {(rule.port, rule.protocol, rule.source) for rule in settings.firewall.allow}
-    return {_rule(*one) for one in wanted}
+    return {_rule(*one) for one in wanted} | _who_may_ask(settings)
+
+
+def _who_may_ask(settings: Settings) -> set[str]:
+    mine = settings.monitoring
+    if mine is None:
+        return set()
+    return {
+        f"ufw allow from {asking} to {mine.listen} port {port} proto tcp"
+        for asking in mine.asked_by
+        for port in EXPORTER_PORTS
+    }
 
 
 def _rule(port: int, protocol: str, source: str) -> str:
@@ -93,10 +105,12 @@ def test_nothing_undeclared_listens(declared: DeclaredHost, settings: Settings, 
     allowed |= {(rule.protocol, rule.port) for rule in settings.firewall.allow}
     if any(not _is_loopback(address) for address in settings.postgresql.listen_addresses):
         allowed.add(("tcp", settings.postgresql.port))
+    mine = settings.monitoring
+    asked = {(mine.listen, port) for port in EXPORTER_PORTS} if mine is not None else set()
     found = [
         f"{who or 'the kernel'} listens on {protocol} {address} port {port}"
         for protocol, address, port, who in view.listeners()
-        if not _is_loopback(address) and (protocol, port) not in allowed
+        if not _is_loopback(address) and (protocol, port) not in allowed and (address, port) not in asked
     ]
     assert not found
 

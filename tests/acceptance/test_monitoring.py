@@ -1,4 +1,4 @@
-"""Health and monitoring: what is declared runs, looks, and is seen from its own host alone."""
+"""Health and monitoring: what is declared runs, looks, and is seen from where it is declared alone."""
 
 from __future__ import annotations
 
@@ -45,15 +45,24 @@ def test_health_is_looked_at(declared: DeclaredHost, seen: Any) -> None:
         assert last["failed"] == []
 
 
-def test_monitoring_runs_and_is_asked(declared: DeclaredHost, seen: Any) -> None:
-    """Each exporter runs, and Prometheus, where it is declared, gets an answer from all."""
+def test_monitoring_runs_and_is_asked(declared: DeclaredHost, settings: Settings, seen: Any) -> None:
+    """Each exporter runs, and Prometheus, where it is declared, gets an answer from all, elsewhere too."""
     if not seen["jobs"]:
         pytest.skip("group_data declares no monitoring")
     assert seen["units"] == {f"hostwright-{job}.service": ["active", "enabled"] for job in seen["jobs"]}
     if seen["targets"] is not None:
-        assert seen["targets"] == dict.fromkeys(JOBS, "up")
+        others = settings.monitoring.targets if settings.monitoring is not None else {}
+        wanted = [
+            *((declared.name, job) for job in JOBS),
+            *((other, job) for other in others for job in EXPORTERS),
+        ]
+        assert seen["targets"] == {f"{job} of {name}": "up" for name, job in wanted}
 
 
-def test_monitoring_is_seen_from_its_own_host_alone(declared: DeclaredHost, seen: Any) -> None:
-    """No exporter or page listens where others can reach it, and nothing that is not declared."""
-    assert seen["listens"] == sorted(f"127.0.0.1:{JOBS[job][1]}" for job in seen["jobs"])
+def test_monitoring_listens_where_declared(declared: DeclaredHost, settings: Settings, seen: Any) -> None:
+    """No page listens where others can reach it; exporters only at the address that is declared for that."""
+    wanted = [f"127.0.0.1:{JOBS[job][1]}" for job in seen["jobs"]]
+    if settings.monitoring is not None and settings.monitoring.listen is not None:
+        at = settings.monitoring.listen
+        wanted += [f"{f'[{at}]' if ':' in at else at}:{JOBS[job][1]}" for job in EXPORTERS]
+    assert seen["listens"] == sorted(wanted)

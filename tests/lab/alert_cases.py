@@ -201,9 +201,21 @@ CASES = (
         "RunUnconfirmed", one("hostwright_trial_armed_timestamp_seconds", f"0{LONG}"),
         61, (60,), {"host": "h"},
     ),
+    Case("Drift", one("hostwright_drift_differences", "0+0x4 2+0x9 0+0x9"), 5, (4, 16), {"host": "h"}),
+    # A run that was confirmed after it leaves none.
+    Case("Drift", one("hostwright_drift_differences", "2+0x4 stale _x20"), 4, (5, 20), {"host": "h"}),
     Case(
         "ExporterDown", one("up", "1+0x4 0+0x9 1+0x9", job="node"),
         8, (7, 15), {"host": "h", "job": "node"},
+    ),
+    # Of several hosts the one that is down is told, by its own name.
+    Case(
+        "ExporterDown",
+        {
+            **one("up", f"1{LONG}", job="node"),
+            series("up", {"host": "db-1", "job": "node"}): "1+0x4 0+0x9 1+0x9",
+        },
+        8, (7, 15), {"host": "db-1", "job": "node"},
     ),
     Case(
         "HealthStale",

@@ -65,6 +65,7 @@ class Prometheus:
 
     + query, alerts: as it was recorded, to be changed
     + last: when anything was measured at all, for the question that asks so
+    + more: series of the last day, beside those of `day`
     + down: from which question on it gives no answer, default never
     """
 
@@ -72,6 +73,7 @@ class Prometheus:
     alerts: dict[str, Any]
     last: float | None = None
     down: int | None = None
+    more: list[dict[str, Any]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     base: str = ""
 
@@ -109,7 +111,9 @@ class Prometheus:
         if path == "query_range":
             given = parse_qs(query)
             host = re.search(r'host="([^"]*)"', given["query"][0])
-            return day(self.query, float(given["end"][0]), None if host is None else host[1])
+            whole = day(self.query, float(given["end"][0]), None if host is None else host[1])
+            whole["data"]["result"] += self.more
+            return whole
         if parse_qs(query)["query"][0].startswith("max by"):
             found = [] if self.last is None else [{"metric": {"host": HOST}, "value": [0, str(self.last)]}]
             return {"status": "success", "data": {"resultType": "vector", "result": found}}

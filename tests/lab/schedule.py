@@ -15,6 +15,7 @@ LONGEST_FIRST = (
     "test_packages",  # on a bare host: it need not wait for the disks that others begin with
     "test_portfolio",
     "test_monitoring",
+    "test_monitoring_many",  # two hosts
     "test_restore",
     "test_bad_releases",
     "test_acceptance_damage",

@@ -184,6 +184,100 @@ def test_many_hosts_the_worst_first_and_one_alone_where_it_is_chosen(prometheus:
     assert "web-2" not in alone["main"].partition("Services of")[2]
 
 
+def add_host(prometheus: Prometheus, name: str) -> None:
+    """Add a host that measures all that the first one does, with the same values."""
+    prometheus.query["data"]["result"] += [
+        {"metric": {**one["metric"], "host": name}, "value": list(one["value"])}
+        for one in prometheus.query["data"]["result"]
+        if one["metric"]["host"] == HOST
+    ]
+
+
+def rows(page: str, caption: str) -> list[str]:
+    """Return the rows of a table, as text."""
+    table = re.search(rf"<caption><h2>{caption}.*?</table>", page, re.DOTALL)
+    assert table is not None, caption
+    return [words(one) for one in re.findall(r"<tr class.*?</tr>", table[0], re.DOTALL)]
+
+
+def test_what_is_of_one_host_stands_beside_its_name_alone(prometheus: Prometheus) -> None:
+    """Two hosts with the same app: each value is the one of the host that it is said of."""
+    answers = prometheus.query["data"]
+    ran = "hostwright_run_ended_timestamp_seconds"
+    answers["result"] = [one for one in answers["result"] if one["metric"].get("__name__") != ran]
+    add_host(prometheus, "web-2")
+    prometheus.set("hostwright_service_memory_bytes", 111 * 2**20, host=HOST, service="main_app")
+    prometheus.set("hostwright_service_memory_bytes", 222 * 2**20, host="web-2", service="main_app")
+    prometheus.set("hostwright:cpu_used:ratio", 0.11, host=HOST)
+    prometheus.set("hostwright:cpu_used:ratio", 0.22, host="web-2")
+    prometheus.set("pg_database_size_bytes", 333 * 2**20, host=HOST, datname="rec_io_db")
+    prometheus.set("pg_database_size_bytes", 444 * 2**20, host="web-2", datname="rec_io_db")
+    prometheus.set("hostwright_gates", 5, host=HOST)
+    prometheus.set("hostwright_gates", 6, host="web-2")
+    for at in range(8):
+        for host, more in (("web-2", 30), (HOST, 0)):
+            about = {
+                "host": host,
+                "run": f"r{at}",
+                "outcome": "confirmed",
+                "purpose": "deploy.py (do)",
+                "releases": "",
+            }
+            prometheus.set(ran, prometheus.now - 60 * at - more, **about)
+    page = dom(prometheus.base)
+    seen = {
+        "Services": ("main_app · {}", "111 MiB", "222 MiB"),
+        "Machine": ("CPU · {}", "11 %", "22 %"),
+        "Databases": ("rec_io_db · {}", "333 MiB", "444 MiB"),
+        "Gates": ("rec_io · {}", "all 5 pass", "all 6 pass"),
+    }
+    for caption, (name, here, there) in seen.items():
+        for host, value in ((HOST, here), ("web-2", there)):
+            (row,) = [one for one in rows(page, caption) if one.startswith(name.format(host))]
+            assert value in row.replace("\xa0", " "), (caption, row)
+    # The newest runs of all hosts, and not the first host's alone.
+    runs = rows(page, "Last runs")
+    assert [one.split()[3] for one in runs] == [HOST, "web-2"] * 4
+    # A curve has a line of each host, and says whose each is.
+    cpu = page.partition("<figcaption>CPU used")[2].partition("</figure>")[0]
+    assert re.findall(r'<li class="(line\d)">([^ :]+): now', cpu) == [("line0", HOST), ("line1", "web-2")]
+    alone = measured(prometheus.base, "host=web-2")["main"].replace("\xa0", " ")
+    assert ("222 MiB" in alone, "111 MiB" in alone, "444 MiB" in alone, "333 MiB" in alone) == (
+        True, False, True, False,
+    )  # fmt: skip
+
+
+def test_a_host_that_does_not_answer_is_told_by_its_name(prometheus: Prometheus) -> None:
+    """What it measured is gone from the answers, but for that nothing is measured."""
+    prometheus.query["data"]["result"] += [
+        {"metric": {"__name__": "up", "host": "web-2", "job": job}, "value": [prometheus.now, "0"]}
+        for job in ("node", "postgres")
+    ] + [
+        {
+            "metric": {"at": "measured", "host": "web-2", "job": job},
+            "value": [prometheus.now, str(prometheus.now)],
+        }
+        for job in ("node", "postgres")
+    ]
+    text = words(dom(prometheus.base))
+    for said in (
+        "web-2: node cannot be asked",
+        "web-2: postgres cannot be asked",
+        "web-2: nothing is known of its apps",
+    ):
+        assert said in text
+    assert text.index("web-2 trouble") < text.index(f"{HOST} well")
+
+
+def test_lines_that_a_curve_has_no_room_for_are_told(prometheus: Prometheus) -> None:
+    """Six lines can be told apart; that there are more is said."""
+    disks = [{"host": HOST, "mountpoint": f"/{at}", "curve": "disk"} for at in range(8)]
+    prometheus.more = [{"metric": one, "values": [[prometheus.now - 600, "0.5"]]} for one in disks]
+    disk = dom(prometheus.base).partition("<figcaption>Disk used")[2].partition("</figure>")[0]
+    assert len(re.findall(r'<li class="line\d">', disk)) == 6
+    assert "and 3 more; choose a host" in words(disk)
+
+
 def test_keys_tell_single_values_of_a_curve(prometheus: Prometheus) -> None:
     found = measured(prometheus.base, "left=1")
     assert re.fullmatch(r"\w{3},? \d\d:\d\d: \d\d\s%", found["cursor"])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from facts.script import text
 from tests.lab import warm
 from tests.lab.damages import AS_POSTGRES, BATCHES, STOPPED
 from tests.lab.playbook import PROJECT, LabHost, shell
@@ -36,6 +37,10 @@ TOLD = {
     "anybody writes data": ("/opt/rec_io/shared/backend/data", "apps.rec_io"),
     "anybody reads a secret": ("/etc/rec_io/secrets/db_password", "apps.rec_io.secrets"),
 }
+RECORD = "/var/lib/hostwright/drift.json"
+WITH_RECORD = ("--data", "record=yes")
+# The metrics of drift as a round of health writes them, from the host's own files.
+METRICS = text("health_metrics.py") + "samples = Samples(); of_drift(samples); print(samples.text())"
 DAMAGES = {one.label: one for batch in BATCHES.values() for one in batch}
 pytestmark = pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope="module")
 
@@ -54,6 +59,12 @@ def report(host: LabHost, *flags: str) -> tuple[int, dict[str, Any], str]:
     assert found["exit"] == rc, stderr
     assert list(found["hosts"]) == [host.name]
     return rc, found["hosts"][host.name], stdout + stderr
+
+
+def metrics(host: LabHost) -> dict[str, float]:
+    lines = shell(host, "python3 -I -", stdin=METRICS).splitlines()
+    pairs = (line.split() for line in lines if line and not line.startswith("#"))
+    return {name.removeprefix("hostwright_drift_"): float(value) for name, value in pairs}
 
 
 @pytest.mark.parametrize("flags", [(), ("-y",), ("--dry",)])
@@ -83,9 +94,23 @@ def test_each_difference_is_told_with_its_setting(lab_host: LabHost) -> None:
     assert by_what["/etc/sysctl.d/99-hostwright-swap.conf"]["found"] == "vm.swappiness = 99"
     assert {one["found"] for one in found["differences"] if one["what"] == "firewall"} >= {"not active"}
     assert state(lab_host) == before
+    assert metrics(lab_host) == {}
 
-    rc, stdout, _ = drift(lab_host)
+    rc, stdout, _ = drift(lab_host, *WITH_RECORD)
     assert rc == 2
+    assert "recorded on the host" in stdout
+    kept = shell(lab_host, f"cat {RECORD}")
+    assert shell(lab_host, f"stat -c '%a %U %G' {RECORD}") == "644 root root"
+    record = json.loads(kept)
+    assert sorted(record) == ["after", "at", "commit", "differences", "operations"]
+    assert record["differences"] == len(found["differences"])
+    assert record["operations"] == sorted({one["operation"] for one in found["differences"]})
+    assert metrics(lab_host) == {"differences": record["differences"], "timestamp_seconds": record["at"]}
+    # That file, and nothing else.
+    assert {**state(lab_host), "/var/lib/hostwright": "", RECORD: ""} == {
+        **before, "/var/lib/hostwright": "", RECORD: "",
+    }  # fmt: skip
+    stdout += kept
     assert "found      STOPPED\n    setting    apps.rec_io.services" in stdout
     secrets = shell(lab_host, "cat /etc/rec_io/secrets/*").split()
     assert not [one for one in secrets if output.count(one) + stdout.count(one)]
@@ -95,8 +120,14 @@ def test_after_a_deploy_nothing_of_it_is_left(lab_host: LabHost) -> None:
     for label in TOLD:
         shell(lab_host, DAMAGES[label].repair)
     Deployed(lab_host, "root", PROJECT).run("-y")
-    rc, found, output = report(lab_host)
-    assert (rc, found["differences"], found["errors"]) == (0, [], []), output
+    # What was recorded before it is outdated by it.
+    assert list(metrics(lab_host)) == ["timestamp_seconds"]
+    rc, found, output = report(lab_host, *WITH_RECORD)
+    assert (rc, found["differences"], found["errors"], found["recorded"]) == (0, [], [], True), output
+    assert metrics(lab_host)["differences"] == 0
+    rc, stdout, stderr = drift(lab_host, "--data", "record=no")
+    assert rc == 1
+    assert "record is 'no'; write --data record=yes, or leave it out" in stdout + stderr
 
 
 def test_what_a_deploy_could_not_put_right_is_an_error(lab_host: LabHost) -> None:
@@ -116,9 +147,11 @@ def test_what_a_deploy_could_not_put_right_is_an_error(lab_host: LabHost) -> Non
 def test_a_host_that_somebody_works_on_says_nothing(lab_host: LabHost) -> None:
     lock = "run=20260101T000000Z-aaaaaa\\nowner=ann\\npurpose=deploy.py\\nsince=2026-01-01T00:00:00Z\\n"
     shell(lab_host, f"mkdir -p /run/hostwright; printf '{lock}' > /run/hostwright/lock")
-    rc, found, output = report(lab_host)
+    before = shell(lab_host, f"stat -c '%i %y' {RECORD}")
+    rc, found, output = report(lab_host, *WITH_RECORD)
     shell(lab_host, "rm /run/hostwright/lock")
-    assert rc == 1, output
+    assert (rc, found["recorded"]) == (1, False), output
+    assert shell(lab_host, f"stat -c '%i %y' {RECORD}") == before
     assert "ann is at work with deploy.py" in found["errors"][0]
 
 

@@ -13,6 +13,7 @@ from pyinfra.api import OperationError
 
 from facts.script import HOST_PROGRAMS
 from operations import bundle, dashboard, monitoring
+from operations.monitored import Monitoring
 from tests.lab.playbook import PROJECT
 
 FILES = {one.path.rpartition("/")[2]: one for one in dashboard.files()}
@@ -74,13 +75,13 @@ def test_the_first_paint_is_small() -> None:
 
 def test_all_sources_are_installed_and_prometheus_is_told_where() -> None:
     assert set(dashboard.NAMES) == {one.name for one in dashboard.SOURCES.iterdir()}
-    about = monitoring.Monitoring(host="web-1")
+    about = Monitoring(host="web-1")
     made = {one.path: one for one in monitoring.files(about)}
     assert {f"{dashboard.ROOT}/{name}" for name in FILES} <= set(made)
     assert (
         f"--web.user-assets={dashboard.ROOT} " in made[f"{bundle.UNITS}/hostwright-prometheus.service"].text
     )
-    without = monitoring.files(monitoring.Monitoring(host="web-1", server=False))
+    without = monitoring.files(Monitoring(host="web-1", server=False))
     assert not [one for one in without if one.path.startswith(dashboard.ROOT)]
 
 

@@ -42,3 +42,7 @@ def test_a_host_that_was_not_asked_is_not_called_as_declared() -> None:
     said = lines("app-1", Report(errors=["it could not be reached"]))
     assert said[0].endswith(": not wholly asked")
     assert said[1] == "  error: it could not be reached"
+
+
+def test_a_result_that_the_host_keeps_is_told() -> None:
+    assert lines("app-1", Report(operations=30, recorded=True))[1:] == ["  recorded on the host"]

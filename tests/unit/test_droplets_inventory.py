@@ -73,7 +73,7 @@ def test_droplets_are_hosts_and_tags_with_a_file_are_groups(cloud: Cloud, place:
     hosts = dict(host_lists.listed(place, given))
     assert list(hosts) == ["db-1", "web-1"]
     assert hosts["web-1"] == {
-        "ssh_hostname": "203.0.113.1", "ssh_user": "root", "ssh_port": 22,
+        "ssh_hostname": "203.0.113.1", "ssh_user": "root", "ssh_port": 22, "private_address": "10.19.0.1",
         "droplet": {
             "id": 1001, "region": "fra1", "size": "s-1vcpu-2gb", "image": "debian-12-x64",
             "tags": [STAGING, "app", "billing:shop"],
@@ -103,7 +103,7 @@ def test_variables_of_the_environment(cloud: Cloud, place: str) -> None:
     del data["droplet"]
     assert data == {
         "ssh_hostname": "10.19.0.1", "ssh_user": "ops", "ssh_port": 2222, "ssh_key": "/keys/ops",
-        "_sudo": True,
+        "_sudo": True, "private_address": "10.19.0.1",
     }  # fmt: skip
     assert "is 'publik'; write 'public' or" in refused(
         place, environ(cloud, HOSTWRIGHT_STAGING_ADDRESS="publik")

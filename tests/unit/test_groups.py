@@ -91,3 +91,34 @@ def test_a_group_that_is_no_name_is_refused(tmp_path: Path) -> None:
     inventory.with_suffix(".yaml").write_text("- {name: a, groups: [../x]}\n")
     with pytest.raises(PyinfraError, match="groups"):
         host_lists.groups(str(inventory), {})
+
+
+def test_one_host_asks_and_all_others_are_asked(tmp_path: Path) -> None:
+    """The inventory writes the whole of it into each host's own data: one alone is what all of them are."""
+    inventory = tmp_path / "staging.py"
+    (tmp_path / "staging.yaml").write_text(
+        "".join(f"- {{name: {name}, private_address: 10.0.0.{at}}}\n" for at, name in enumerate("abc", 1))
+    )
+    hosts = host_lists.listed(str(inventory), {})
+    webhook = {"source": "environment", "variable": "URL"}
+    found = dict(host_lists.watched(hosts, by="b", server={"webhook": webhook}))
+    assert {name: data["monitoring"] for name, data in found.items()} == {
+        "a": {"server": False, "listen": "10.0.0.1", "asked_by": ["10.0.0.2"]},
+        "b": {"server": True, "targets": {"a": "10.0.0.1", "c": "10.0.0.3"}, "webhook": webhook},
+        "c": {"server": False, "listen": "10.0.0.3", "asked_by": ["10.0.0.2"]},
+    }
+    for data in found.values():
+        assert load({"environment": "staging", **data}, "here").monitoring is not None
+    ((_, alone),) = host_lists.watched(hosts[:1], by="a")
+    assert alone["monitoring"] == {"server": True, "targets": {}}
+    with pytest.raises(PyinfraError, match="there is no host 'd' to ask the others; there are: a, b, c"):
+        host_lists.watched(hosts, by="d")
+    del hosts[2][1]["private_address"]
+    with pytest.raises(PyinfraError, match="no private_address is known of c; write it into"):
+        host_lists.watched(hosts, by="b")
+
+
+def test_a_private_address_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "staging.yaml").write_text("- {name: a, private_address: 203.0.114.7}\n")
+    with pytest.raises(PyinfraError, match=r"entry 1: private_address: .* of a private network"):
+        host_lists.listed(str(tmp_path / "staging.py"), {})

@@ -378,7 +378,108 @@ def test_how_the_last_run_ended(host: Host, outcome: str, ok: int) -> None:
     assert host.metrics()["run_last_ok"] == ok
 
 
-@pytest.mark.parametrize("program", ["health.py", "monitor-performance.py"])
+def record(host: Host, **found: Any) -> str:
+    """Keep what drift.py found, as it has it kept; return why not, or nothing."""
+    host.program("drift-record.py", "drift-record.py")
+    command = [sys.executable, "-I", f"{host.place}/drift-record.py"]
+    done = subprocess.run(command, input=json.dumps(found), capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def ended(host: Host, run: str, outcome: str) -> None:
+    with (host.place / "var/log/hostwright/ledger.jsonl").open("a") as file:
+        file.write(json.dumps({"id": run, "outcome": outcome, "ended": 5}) + "\n")
+
+
+def test_what_drift_found_is_a_metric_until_a_run_is_confirmed_after_it(host: Host) -> None:
+    host.round()
+    assert not [name for name in host.metrics() if name.startswith("drift")]
+    ended(host, "r1", "confirmed")
+    before = time.time()
+    assert record(host, commit="1a2b", after="r1", differences=2, operations=["Swap | Keep it"]) == ""
+    host.round()
+    assert host.metrics()["drift_differences"] == 2
+    assert before - 1 <= host.metrics()["drift_timestamp_seconds"] <= time.time() + 1
+    # One that was undone left the host as it was found.
+    ended(host, "r2", "undone")
+    host.round()
+    assert host.metrics()["drift_differences"] == 2
+    # The clock of whoever deploys is another one: this run ended "before" it.
+    ended(host, "r3", "confirmed")
+    host.round()
+    assert "drift_differences" not in host.metrics()
+    assert host.metrics()["drift_timestamp_seconds"] > before - 1
+    assert record(host, commit="1a2b", after="r3", differences=0, operations=[]) == ""
+    host.round()
+    assert host.metrics()["drift_differences"] == 0
+
+
+@pytest.mark.parametrize("outcome", ["confirmed", "unchanged", "rolled back"])
+def test_runs_that_a_ledger_no_longer_has_are_before_those_that_it_has(host: Host, outcome: str) -> None:
+    record(host, commit="1a2b", after="r1", differences=1, operations=["x"])
+    host.round()
+    assert host.metrics()["drift_differences"] == 1, "the ledger was turned over"
+    ended(host, "r2", outcome)
+    host.round()
+    assert "drift_differences" not in host.metrics()
+
+
+def test_a_record_is_one_whole_file_that_anybody_may_read(host: Host) -> None:
+    file = host.place / "var/lib/hostwright/drift.json"
+    # Left behind by one that was cut off, as a link to what must not be written.
+    other = host.place / "other"
+    other.write_text("theirs")
+    file.with_name("drift.json.new").symlink_to(other)
+    record(host, commit="1a2b", after=None, differences=1, operations=["Swap | Keep it"])
+    found = json.loads(file.read_text())
+    assert abs(found.pop("at") - time.time()) < 5
+    assert found == {"commit": "1a2b", "after": None, "differences": 1, "operations": ["Swap | Keep it"]}
+    assert (file.stat().st_mode & 0o7777, file.is_symlink()) == (0o644, False)
+    assert other.read_text() == "theirs"
+    assert [one.name for one in file.parent.glob("drift*")] == ["drift.json"]
+
+
+@pytest.mark.parametrize(
+    ("what", "why"),
+    [
+        ("lock", "a run is at work here, or not confirmed"),
+        ("trial", "a run is at work here, or not confirmed"),
+        ("guard", "a run begins or ends here"),
+        ("bare", "nothing was ever deployed here"),
+    ],
+)
+def test_nothing_is_recorded_beside_a_run(host: Host, what: str, why: str) -> None:
+    holding = None
+    if what == "lock":
+        lock(host, "take", "r1", "300", "ann@laptop", "deploy.py", "any")
+    elif what == "trial":
+        (host.place / "var/lib/hostwright/trial").mkdir()
+    elif what == "bare":
+        (host.place / "var/lib/hostwright").rmdir()
+    else:
+        guard = f"{host.place}/run/hostwright/.guard"
+        holding = subprocess.Popen(
+            ["flock", guard, "sh", "-c", "echo held; exec sleep 60"], stdout=subprocess.PIPE
+        )
+        assert holding.stdout is not None
+        assert holding.stdout.readline() == b"held\n"
+    try:
+        assert record(host, commit="1a2b", after=None, differences=1, operations=["x"]) == why
+    finally:
+        if holding is not None:
+            subprocess.run(["pkill", "-P", str(holding.pid)], check=False)
+            holding.wait()
+    assert not (host.place / "var/lib/hostwright/drift.json").exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"at": 1}'])
+def test_a_record_that_is_none_is_no_metric(host: Host, text: str) -> None:
+    (host.place / "var/lib/hostwright/drift.json").write_text(text)
+    host.round()
+    assert "drift_differences" not in host.metrics()
+
+
+@pytest.mark.parametrize("program", ["health.py", "monitor-performance.py", "drift-record.py"])
 def test_no_two_parts_of_a_program_have_the_same_name_for_two_things(program: str) -> None:
     # Put into one file, the second would be taken by all.
     names: list[str] = []

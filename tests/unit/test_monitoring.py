@@ -10,6 +10,7 @@ import yaml
 from pyinfra.api import OperationError
 
 from operations import bundle, monitoring
+from operations.monitored import Email, Monitoring
 from tests.lab import alert_cases
 from tests.lab.playbook import PROJECT
 
@@ -58,7 +59,7 @@ def test_a_shorter_minute_shortens_all_times_and_nothing_else() -> None:
 
 
 def test_everything_listens_on_this_host_alone() -> None:
-    made = monitoring.files(monitoring.Monitoring(host="web-1"))
+    made = monitoring.files(Monitoring(host="web-1"))
     units = {one.path: one.text for one in made if one.path.endswith(".service")}
     assert len(units) == 4
     for text in units.values():
@@ -68,7 +69,7 @@ def test_everything_listens_on_this_host_alone() -> None:
 
 
 def test_each_collects_its_garbage_soon_and_has_an_end_to_what_it_takes() -> None:
-    made = monitoring.files(monitoring.Monitoring(host="web-1"))
+    made = monitoring.files(Monitoring(host="web-1"))
     units = [one.text for one in made if one.path.endswith(".service")]
     assert len(units) == 4
     for text in units:
@@ -76,9 +77,42 @@ def test_each_collects_its_garbage_soon_and_has_an_end_to_what_it_takes() -> Non
         assert re.search(r"\nMemoryMax=(64|128|400)M\n", text)
 
 
+def test_exporters_listen_where_another_host_asks_them_and_pages_do_not() -> None:
+    about = Monitoring(host="web-1", listen="10.0.0.2")
+    found = {
+        one.path.rpartition("/")[2]: re.findall(r"--web\.listen-address=(\S+)", one.text)
+        for one in monitoring.files(about)
+        if one.path.endswith(".service")
+    }
+    assert found == {
+        "hostwright-node.service": ["127.0.0.1:9100", "10.0.0.2:9100"],
+        "hostwright-postgres.service": ["127.0.0.1:9187", "10.0.0.2:9187"],
+        "hostwright-prometheus.service": ["127.0.0.1:9090"],
+        "hostwright-alertmanager.service": ["127.0.0.1:9093"],
+    }
+    assert "=[fd00::2]:9100 " in monitoring.unit_text("node", Monitoring(host="web-1", listen="fd00::2"))
+
+
+def test_other_hosts_are_asked_for_their_exporters_under_their_names() -> None:
+    about = Monitoring(host="web-1", targets={"db-1": "10.0.0.3", "db-2": "fd00::3"})
+    config = next(one.text for one in monitoring.files(about) if one.path.endswith("prometheus.yml"))
+    asked = {
+        (job["job_name"], one["labels"]["host"]): one["targets"]
+        for job in yaml.safe_load(config)["scrape_configs"]
+        for one in job["static_configs"]
+    }
+    assert asked == {
+        **{(job, "web-1"): [f"127.0.0.1:{port}"] for job, (_, port) in monitoring.JOBS.items()},
+        ("node", "db-1"): ["10.0.0.3:9100"],
+        ("postgres", "db-1"): ["10.0.0.3:9187"],
+        ("node", "db-2"): ["[fd00::3]:9100"],
+        ("postgres", "db-2"): ["[fd00::3]:9187"],
+    }
+
+
 def test_secrets_are_named_and_never_written() -> None:
-    email = monitoring.Email("ops@example.com", "web@example.com", "smtp.example.com", password=True)
-    made = monitoring.files(monitoring.Monitoring(host="web-1", webhook=True, email=email))
+    email = Email("ops@example.com", "web@example.com", "smtp.example.com", password=True)
+    made = monitoring.files(Monitoring(host="web-1", webhook=True, email=email))
     config = next(one.text for one in made if one.path.endswith("alertmanager.yml"))
     receiver = yaml.safe_load(config)["receivers"][0]
     assert receiver["webhook_configs"][0]["url"] == "http://hostwright.invalid/webhook"
@@ -87,7 +121,7 @@ def test_secrets_are_named_and_never_written() -> None:
 
 
 def test_a_host_without_server_has_exporters_alone() -> None:
-    about = monitoring.Monitoring(host="web-1", server=False)
+    about = Monitoring(host="web-1", server=False)
     assert [one.path.rpartition("/")[2] for one in monitoring.files(about)] == [
         "hostwright-node.service", "hostwright-postgres.service",
     ]  # fmt: skip
@@ -100,9 +134,13 @@ def test_a_host_without_server_has_exporters_alone() -> None:
     [
         ({"host": 'web"1'}, "host 'web\"1' is not usable"),
         ({"host": "web-1", "every": 0}, "every is 0; write 1 or more"),
+        ({"host": "web-1", "targets": {"web-1": "10.0.0.2"}}, "target 'web-1' is not usable"),
+        ({"host": "web-1", "targets": {'a"b': "10.0.0.2"}}, "target 'a\"b' is not usable"),
+        ({"host": "web-1", "targets": {"db-1": "db-1"}}, "'db-1' is no address"),
+        ({"host": "web-1", "listen": "all"}, "'all' is no address; write it like '10.0.0.2'"),
         ({"host": "web-1", "keep_size": "1T"}, "keep_size is '1T'; write it like '512MB'"),
     ],
 )
 def test_what_is_not_usable_is_refused(about: dict[str, Any], words: str) -> None:
     with pytest.raises(OperationError, match=re.escape(words)):
-        monitoring.files(monitoring.Monitoring(**about))
+        monitoring.files(Monitoring(**about))

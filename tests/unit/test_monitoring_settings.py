@@ -9,16 +9,19 @@ from typing import Any
 
 import pytest
 
+from operations import ufw
 from operations.health import OWNED
 from operations.health import files as health_files
 from operations.health import units as health_units
-from operations.monitoring import Monitoring
+from operations.monitored import Monitoring
 from operations.monitoring import files as monitoring_files
 from operations.monitoring import units as monitoring_units
 from settings import Settings, SettingsError, load
 from tasks import health, monitoring
 from tasks.machine import BASE_PACKAGES
 from tasks.trial import touched
+
+ASKED = {"server": False, "listen": "10.0.0.2", "asked_by": ["10.0.0.9"]}
 
 
 def loaded(**given: Any) -> Settings:
@@ -67,11 +70,86 @@ def test_the_database_lets_in_one_user_of_this_host() -> None:
             "is not an e-mail address",
         ),
         ({"monitoring": {}, "postgresql": {"port": 9090}}, "9090"),
+        ({"monitoring": {**ASKED, "asked_by": []}}, "'listen' is '10.0.0.2' and 'asked_by' is empty"),
+        ({"monitoring": {**ASKED, "listen": None}}, "'asked_by' is 10.0.0.9 and 'listen' is not set"),
+        ({"monitoring": {**ASKED, "asked_by": ["10.0.0.2"]}}, "'asked_by' names 10.0.0.2, this host's own"),
+        ({"monitoring": {**ASKED, "asked_by": ["10.0.0.9", "10.0.0.9"]}}, "names 10.0.0.9 twice; remove one"),
+        ({"monitoring": {**ASKED, "asked_by": ["fd00::9"]}}, "names fd00::9, which cannot reach 10.0.0.2"),
+        ({"monitoring": {**ASKED, "asked_by": ["10.0.0.0/24"]}}, "'10.0.0.0/24': is no address; write one"),
+        ({"monitoring": {**ASKED, "asked_by": ["web-1"]}}, "monitoring.asked_by.0: 'web-1': is no address"),
+        (
+            {"monitoring": ASKED, "firewall": {"enabled": False}},
+            "monitoring.listen: 10.0.0.2 would be open to everybody in that network",
+        ),
+        (
+            {"monitoring": ASKED, "firewall": {"allow": [{"port": 9187}]}},
+            "firewall.allow: port 9187 is an exporter's, and monitoring.asked_by says who may ask it; remove",
+        ),
+        (
+            {"monitoring": {"server": False, "targets": {"db-1": "10.0.0.3"}}},
+            "'targets' are Prometheus', and 'server' is off; switch it on",
+        ),
+        (
+            {"monitoring": {"targets": {"db-1": "10.0.0.3", "db-2": "10.0.0.3"}}},
+            "targets.db-2: 10.0.0.3 is already the one of db-1",
+        ),
+        (
+            {"monitoring": {**ASKED, "server": True, "targets": {"db-1": "10.0.0.2"}}},
+            "targets.db-1: 10.0.0.2 is this host's own 'listen'; remove it",
+        ),
+        ({"monitoring": {"targets": {'db"1': "10.0.0.3"}}}, "is no name of a host; use letters, digits"),
+        ({"monitoring": {"targets": {"db-1": "db-1"}}}, "monitoring.targets.db-1: 'db-1': is no address"),
     ],
 )
 def test_what_is_wrong_is_told(given: dict[str, Any], words: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(words)):
         loaded(**given)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "203.0.114.9", "8.8.8.8", "127.0.0.1", "0.0.0.0", "169.254.169.254", "224.0.0.1", "255.255.255.255",
+        "100.64.0.1", "::1", "::", "fe80::1", "fd00::1%eth0", "2600::1", "::ffff:10.0.0.2",
+    ],
+)  # fmt: skip
+def test_an_address_that_others_reach_is_refused(address: str) -> None:
+    for given in (
+        {**ASKED, "listen": address},
+        {**ASKED, "asked_by": [address]},
+        {"targets": {"a": address}},
+    ):
+        with pytest.raises(
+            SettingsError, match=f"'{re.escape(address)}': is no address of a private network"
+        ):
+            loaded(monitoring=given)
+
+
+@pytest.mark.parametrize("address", ["10.0.0.2", "172.16.0.2", "192.168.1.2", "198.18.4.2", "fd00::2"])
+def test_one_of_a_private_network_is_taken(address: str) -> None:
+    asking = "fd00::9" if ":" in address else "10.0.0.9"
+    mine = loaded(
+        monitoring={"listen": address, "asked_by": [asking], "targets": {"a": "10.0.0.7"}}
+    ).monitoring
+    assert mine is not None
+    assert (mine.listen, mine.asked_by, mine.targets) == (address, (asking,), {"a": "10.0.0.7"})
+
+
+def test_an_address_is_written_as_ufw_writes_it() -> None:
+    mine = loaded(monitoring={"listen": "FD00:0::2", "asked_by": ["fd00::0009"]}).monitoring
+    assert mine is not None
+    assert (mine.listen, mine.asked_by) == ("fd00::2", ("fd00::9",))
+
+
+def test_exactly_who_may_ask_is_let_in_to_the_exporters() -> None:
+    mine = {**ASKED, "asked_by": ["10.0.0.9", "10.0.0.8"]}
+    lines = [ufw.rule_line(one) for one in monitoring.ways_in(loaded(monitoring=mine))]
+    assert lines == [
+        f"allow from {asking} to 10.0.0.2 port {port} proto tcp comment 'monitoring'"
+        for asking in ("10.0.0.9", "10.0.0.8")
+        for port in (9100, 9187)
+    ]
+    assert monitoring.ways_in(loaded(monitoring={})) == monitoring.ways_in(loaded()) == []
 
 
 def test_a_secret_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,7 @@ def seen(**fields: Any) -> MachineFields:
     places = preflight.places(settings(), settings().all_apps(), made())
     whole: dict[str, Any] = {
         "distribution": "debian 12", "cpus": 2, "memory": 2014204, "ahead": 0.4, "listeners": [], "archives": {},
+        "addresses": ["198.18.4.1", "10.0.0.2"],
         "disks": {place: Disk(size=20 * GIB, free=10 * GIB, mounted="/", there=False) for place in places},
     }  # fmt: skip
     return cast(MachineFields, {**whole, **fields})
@@ -112,6 +113,23 @@ def test_what_is_ours_may_hold_our_ports() -> None:
         assert judged(seen(listeners=[Listener(port=3000, pid=7, process="x", unit=unit)])) == []
 
 
+def monitored(**fields: Any) -> Settings:
+    return settings(monitoring={"listen": "10.0.0.2", "asked_by": ["10.0.0.9"], **fields})
+
+
+def test_where_exporters_are_to_be_reached() -> None:
+    """An address that the host lacks would keep them from starting; one of its own is no other host."""
+    assert judged(seen(), monitored(targets={"web-2": "10.0.0.3"})) == []
+    (finding,) = judged(seen(), monitored(listen="10.0.0.4"))
+    assert finding.startswith(
+        "monitoring.listen is 10.0.0.4, and this host has 198.18.4.1, 10.0.0.2; write one"
+    )
+    (finding,) = judged(seen(), monitored(targets={"web-2": "198.18.4.1"}))
+    assert finding.startswith(
+        "monitoring.targets.web-2 is 198.18.4.1, which is this host itself; name another"
+    )
+
+
 def test_all_at_once() -> None:
     assert len(judged(seen(distribution="centos 7", cpus=1, memory=5, ahead=1000.0))) == 4
 
@@ -130,6 +148,13 @@ def test_the_program(tmp_path: Path) -> None:
     assert found["cpus"] == len(os.sched_getaffinity(0))
     assert abs(found["ahead"]) < 5
     assert [one["there"] for one in found["disks"].values()] == [True, False, True]
+    own = subprocess.run(["ip", "-br", "-4", "address"], capture_output=True, text=True, check=True).stdout
+    assert {one for one in found["addresses"] if ":" not in one} == {
+        word.partition("/")[0]
+        for line in own.splitlines()
+        for word in line.split()[2:]
+        if not word.startswith("127.") and "/" in word
+    }
     status = os.statvfs(tmp_path)
     assert found["disks"][f"{tmp_path}/a/b"]["size"] == status.f_blocks * status.f_frsize // 1024
     assert [(one["port"], one["pid"]) for one in found["listeners"]] == [(port, os.getpid())]

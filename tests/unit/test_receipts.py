@@ -212,6 +212,15 @@ def test_what_is_shared_counts(tmp_path: Path) -> None:
     assert proven != of(tmp_path, "do", overrides={"postgresql": {"port": 5999}})
     # Connection, droplet and what is said of one run are none.
     assert proven == of(tmp_path, "do", ssh_hostname="203.0.113.1", _sudo=True, yes=True, droplet={"id": 1})
+    # Where the neighbours are is the network's; who asks, and what is told of it, is the host's.
+    asking: dict[str, Any] = {"server": True, "targets": {"db-1": "10.0.0.3"}}
+    alone = of(tmp_path, "do", monitoring={"server": True})
+    assert alone == of(tmp_path, "do", monitoring=asking) != proven
+    assert asking["targets"] == {"db-1": "10.0.0.3"}
+    assert alone != of(tmp_path, "do", monitoring={**asking, "every": 15})
+    asked = {"server": False, "listen": "10.0.0.3", "asked_by": ["10.0.0.2"]}
+    assert alone != of(tmp_path, "do", monitoring=asked)
+    assert of(tmp_path, "do", monitoring=asked) == of(tmp_path, "do", monitoring={"server": False})
     # A value that the environment replaces whole: the one of all.py, or of the host's group, counts.
     data = tmp_path / "group_data"
     (data / "lab.py").write_text("environment = 'lab'\nupgrade = False\npackages = ['tree']\n")

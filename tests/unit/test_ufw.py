@@ -20,6 +20,10 @@ from operations.ufw import Rule, bare, difference, refuse_contradictions, rule_l
         ({"port": 80, "comment": "the web"}, "allow 80/tcp comment 'the web'"),
         ({"port": 80, "source": "198.18.4.0/24"}, "allow from 198.18.4.0/24 to any port 80 proto tcp"),
         ({"port": 80, "source": "198.18.4.1/32"}, "allow from 198.18.4.1 to any port 80 proto tcp"),
+        (
+            {"port": 80, "source": "198.18.4.1", "destination": "198.18.4.2"},
+            "allow from 198.18.4.1 to 198.18.4.2 port 80 proto tcp",
+        ),
         ({"port": 80, "source": "2001:DB8::/32"}, "allow from 2001:db8::/32 to any port 80 proto tcp"),
     ],
 )
@@ -41,6 +45,8 @@ def test_rules_are_written_as_ufw_shows_them(rule: Rule, line: str) -> None:
         ({"port": 80, "source": "10.0.0.1/8"}, "source '10.0.0.1/8' is no network"),
         ({"port": 80, "source": "example.org"}, "source 'example.org' is no network"),
         ({"port": 80, "source": "0.0.0.0/0"}, "leave the source out"),
+        ({"port": 80, "destination": "198.18.4.2"}, "destination '198.18.4.2' of port 80 needs a source"),
+        ({"port": 80, "source": "198.18.4.1", "destination": "any"}, "destination 'any' is no address"),
         ({"port": 80, "comment": "it's"}, "has characters that ufw refuses"),
         ({"port": 80, "comment": "a\nb"}, "has characters that ufw refuses"),
         ({"port": 80, "form": "x"}, "is no rule"),

@@ -25,13 +25,13 @@ def rounds(app):
 
 
 def targets():
-    """Return job to its health, as Prometheus sees it; one that it has not asked yet is waited for."""
+    """Return job and host to their health, as Prometheus sees it; what it has not asked yet is waited for."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + ABOUT["seconds"]
     while True:
         with opener.open("http://127.0.0.1:9090/api/v1/targets", timeout=10) as said:
             active = json.load(said)["data"]["activeTargets"]
-        found = {one["labels"]["job"]: one["health"] for one in active}
+        found = {f"{one['labels']['job']} of {one['labels']['host']}": one["health"] for one in active}
         if "unknown" not in found.values() or time.monotonic() > deadline:
             return found
         time.sleep(1)
