@@ -43,11 +43,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )  # fmt: skip
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Name the marker."""
-    config.addinivalue_line("markers", "images(name, ...): what it tests depends on no image; where it runs")
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Take out what one image proves for all; put the longest first, and the tests of one host together."""
     out = [] if config.getoption("--everything", default=False) else [one for one in items if not enough(one)]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any, NamedTuple, cast
+
 import pytest
 
-from tests.lab import schedule
+from tests.lab import conftest, schedule
 
 MODULE = "tests/lab/test_x.py"
 
@@ -35,3 +38,27 @@ def test_tests_of_one_host_keep_their_order() -> None:
     ranked = sorted(mixed, key=schedule.rank)
     assert [test for test in ranked if "bookworm" in test] == tests
     assert [schedule.scope(test) for test in ranked] == [f"{MODULE}@bookworm"] * 3 + [f"{MODULE}@trixie"] * 3
+
+
+class Marked(NamedTuple):
+    """As much of a test as says where it runs."""
+
+    nodeid: str
+    mark: pytest.Mark | None
+    image: str | None
+
+    def get_closest_marker(self, _: str) -> pytest.Mark | None:
+        return self.mark
+
+    @property
+    def callspec(self) -> Any:
+        return SimpleNamespace(params={} if self.image is None else {"lab_host": self.image})
+
+
+def test_what_one_image_proves_runs_on_that_one() -> None:
+    mark = pytest.mark.images("bookworm").mark
+    marked = {image: Marked("x", mark, image) for image in ("bookworm", "trixie", None)}
+    assert {image: conftest.enough(cast(Any, one)) for image, one in marked.items()} == {
+        "bookworm": True, "trixie": False, None: True,
+    }  # fmt: skip
+    assert conftest.enough(cast(Any, Marked("x", None, "trixie")))
