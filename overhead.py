@@ -27,7 +27,7 @@ ORDER = "get_operation_order_from_stack"
 # By its name: `pyinfra.api.operation` is the decorator of that name, and not the module.
 _operation = vars(import_module("pyinfra.api.operation"))
 _originals = _operation[ORDER], arguments.all_global_arguments
-_plain_connectors, _plain_datum = connectors.get_all_connectors, HostData.__getattr__
+_plain_entry_points, _plain_datum = connectors.entry_points, HostData.__getattr__
 
 
 def install() -> None:
@@ -40,7 +40,7 @@ def install() -> None:
     # They are read off the annotations of pyinfra's classes, for each operation and each fact anew.
     arguments.all_global_arguments = facts.all_global_arguments = cache(_originals[1])
     # Each time the names of all installed packages are looked through.
-    connectors.get_all_connectors = cache(_plain_connectors)
+    connectors.entry_points = cache(_plain_entry_points)
     HostData.__getattr__ = datum  # type: ignore[method-assign]  # as it was, in one step
     # pydantic looks for plugins of its own among all installed packages; there are none that are wanted.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
@@ -52,7 +52,7 @@ def remove() -> None:
     atexit.unregister(gc.freeze)
     _operation[ORDER], arguments.all_global_arguments = _originals
     facts.all_global_arguments = arguments.all_global_arguments
-    connectors.get_all_connectors = _plain_connectors
+    connectors.entry_points = _plain_entry_points
     HostData.__getattr__ = _plain_datum  # type: ignore[method-assign]  # as above
 
 

@@ -134,9 +134,9 @@ from connectors.channel import Channel
 original = Channel._write
 
 
-def counted(self, data):
+def counted(self, data, **more):
     print("SENT", file=sys.stderr)
-    original(self, data)
+    original(self, data, **more)
 
 
 Channel._write = counted

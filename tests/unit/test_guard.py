@@ -19,10 +19,9 @@ HOST = "('app-1', {'ssh_hostname': '192.0.2.255', 'ssh_port': 9, 'ssh_user': 'op
 def project(tmp_path: Path) -> Path:
     """Return a copy of what a run needs, with one app of its own."""
     for name in (
-        "config.py", "deployable.py", "guard.py", "interrupts.py", "app_source.py", "host_lists.py",
-        "playbook_identity.py",
-        "artefact", "connectors", "env_example", "facts", "files", "lint", "operations", "receipts",
-        "settings", "tasks", "templates",
+        "ahead.py", "config.py", "deployable.py", "guard.py", "interrupts.py", "app_source.py",
+        "host_lists.py", "playbook_identity.py", "artefact", "connectors", "env_example", "facts", "files", "lint",
+        "operations", "receipts", "settings", "tasks", "templates",
     ):  # fmt: skip
         source = PROJECT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)

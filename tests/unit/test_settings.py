@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from settings import SecretReference, Settings, SettingsError, load
+from settings.load import once
 
 PROJECT = Path(__file__).resolve().parents[2]
 SERVICE: dict[str, Any] = {"command": "python -m shop.web", "port": 3000, "health": "/health"}
@@ -243,3 +244,14 @@ def test_the_data_of_every_environment_is_valid(environment: str) -> None:
     assert settings.environment == environment
     assert len(settings.apps["rec_io"].services) == 12
     assert settings.public_ports() == {3000: "rec_io/main_app"}
+
+
+def test_hosts_of_which_the_same_is_declared_share_their_settings() -> None:
+    declared = {"environment": "lab", "upgrade": True, "packages": ["htop"], "ssh_hostname": "192.0.2.1"}
+    one = once(declared, "host one")
+    assert once({**declared, "packages": ["htop"], "ssh_hostname": "192.0.2.2"}, "host two") is one
+    assert once({**declared, "packages": ["iotop"]}, "host three") is not one
+    # 1 == True, and yet one of them is no setting; a function cannot be compared, and is none either.
+    for wrong in ({"upgrade": 1}, {"oops": lambda: 0}):
+        with pytest.raises(SettingsError, match="host four"):
+            once({**declared, **wrong}, "host four")
