@@ -20,8 +20,8 @@ def project(tmp_path: Path) -> Path:
     """Return a copy of what a run needs, with one app of its own."""
     for name in (
         "ahead.py", "config.py", "deployable.py", "guard.py", "interrupts.py", "app_source.py",
-        "host_lists.py", "playbook_identity.py", "artefact", "connectors", "env_example", "facts", "files", "lint",
-        "operations", "receipts", "settings", "tasks", "templates",
+        "host_lists.py", "playbook_identity.py", "artefact", "connectors", "env_example", "facts",
+        "files", "lint", "operations", "receipts", "settings", "tasks", "templates",
     ):  # fmt: skip
         source = PROJECT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
