@@ -246,7 +246,9 @@ def test_one_mail_says_that_it_begins_and_one_that_it_ends(watched: Deployed) ->
         assert (one["login"], one["cipher"][:4]) == ("ops@example.com", "TLS_")
 
 
-@pytest.mark.parametrize(("secret", "name"), [(TOKEN, "webhook"), (PASSWORD, "email_password")])
+@pytest.mark.parametrize(
+    ("secret", "name"), [(TOKEN, "webhook"), (PASSWORD, "email_password")], ids=["webhook", "email"]
+)
 def test_secrets_are_where_they_must_be_and_nowhere_else(watched: Deployed, secret: str, name: str) -> None:
     # In root's file, and in memory for Alertmanager; nor in what anybody sees of a process.
     host = watched.host
