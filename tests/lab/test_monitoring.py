@@ -210,7 +210,7 @@ def test_each_metric_that_somebody_asks_for_is_measured(watched: Deployed) -> No
     asked = {*METRIC.findall("\n".join([*(rule["expr"] for rule in rules), *re.findall("query:.*", page)]))}
     assert len(asked) > 40
     # Of rec_io's host, that is; health tells of them where there is something to tell.
-    assert asked - there == {
+    assert asked - there <= {
         "hostwright_recovery_seconds", "hostwright_recovery_timestamp_seconds",
         "hostwright_backup_last_proof_ok", "hostwright_trial_armed_timestamp_seconds",
     }  # fmt: skip
