@@ -182,9 +182,9 @@ def test_alerts_fire_when_it_happens_and_end_after_it(watched: Deployed) -> None
     wait(host, "over", PATIENCE, *there)
     # The service that was stopped is back by the host's own doing.
     assert " RUNNING " in shell(host, f"{STATUS} main_app")
-    shell(host, "systemctl stop hostwright-health.timer ear postgresql@15-main")
+    shell(host, "systemctl stop hostwright-health.timer ear postgresql")
     wait(host, "firing", PATIENCE, "DatabaseDown")
-    shell(host, "systemctl start postgresql@15-main; systemctl stop hostwright-postgres")
+    shell(host, "systemctl start postgresql; systemctl stop hostwright-postgres")
     blind = {"ExporterDown", "HealthStale", "AlertsNotSent"}
     wait(host, "firing", PATIENCE, *blind)
     shell(host, "systemctl start hostwright-postgres hostwright-health.timer")
