@@ -51,6 +51,8 @@ NO_DISK = (
 # of a CPU. Go takes memory for each CPU that it may use, and these have little to do.
 GARBAGE = "GOGC=20"
 SMALL = ["GOMAXPROCS=1", GARBAGE]
+# Where it cannot reach a webhook, Alertmanager says its whole URL, which is a secret.
+WITHOUT_URLS = """/bin/bash -c 'exec {} 2> >(exec sed -u -E "s#https?://[^ ]*#(a URL)#g")'"""
 DURATION = re.compile(r"(?<=\[)([0-9]+)([mhd])(?=\])|(?<=for: )([0-9]+)([mhd])|(?<=offset )([0-9]+)([mhd])")
 SECONDS = {"m": 60, "h": 3600, "d": 86400}
 
@@ -192,6 +194,8 @@ def unit_text(job: str, one: Monitoring) -> str:
                 ),
             }  # fmt: skip
     command = " ".join([f"/usr/bin/{package}", *listen, *more["command"]])
+    if job == "alertmanager" and one.webhook:
+        command = WITHOUT_URLS.format(command)
     return render("monitoring.service.j2", **{**values, **more, "command": command})
 
 

@@ -182,9 +182,13 @@ def test_alerts_fire_when_it_happens_and_end_after_it(watched: Deployed) -> None
     wait(host, "over", PATIENCE, *there)
     # The service that was stopped is back by the host's own doing.
     assert " RUNNING " in shell(host, f"{STATUS} main_app")
-    shell(host, "systemctl stop hostwright-health.timer ear postgresql@15-main")
+    shell(host, "systemctl stop hostwright-health.timer ear")
+    # Refused and not stopped: the app would log errors, for which the next run would be undone.
+    as_postgres = "cd / && runuser -u postgres -- psql -Xqc"
+    ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $$prometheus$$"
+    shell(host, f"{as_postgres} 'ALTER ROLE prometheus NOLOGIN' -c '{ended}'")
     wait(host, "firing", PATIENCE, "DatabaseDown")
-    shell(host, "systemctl start postgresql@15-main; systemctl stop hostwright-postgres")
+    shell(host, f"{as_postgres} 'ALTER ROLE prometheus LOGIN' && systemctl stop hostwright-postgres")
     blind = {"ExporterDown", "HealthStale", "AlertsNotSent"}
     wait(host, "firing", PATIENCE, *blind)
     shell(host, "systemctl start hostwright-postgres hostwright-health.timer")
@@ -210,7 +214,7 @@ def test_each_metric_that_somebody_asks_for_is_measured(watched: Deployed) -> No
     asked = {*METRIC.findall("\n".join([*(rule["expr"] for rule in rules), *re.findall("query:.*", page)]))}
     assert len(asked) > 40
     # Of rec_io's host, that is; health tells of them where there is something to tell.
-    assert asked - there == {
+    assert asked - there <= {
         "hostwright_recovery_seconds", "hostwright_recovery_timestamp_seconds",
         "hostwright_backup_last_proof_ok", "hostwright_trial_armed_timestamp_seconds",
     }  # fmt: skip
@@ -246,7 +250,9 @@ def test_one_mail_says_that_it_begins_and_one_that_it_ends(watched: Deployed) ->
         assert (one["login"], one["cipher"][:4]) == ("ops@example.com", "TLS_")
 
 
-@pytest.mark.parametrize(("secret", "name"), [(TOKEN, "webhook"), (PASSWORD, "email_password")])
+@pytest.mark.parametrize(
+    ("secret", "name"), [(TOKEN, "webhook"), (PASSWORD, "email_password")], ids=["webhook", "email"]
+)
 def test_secrets_are_where_they_must_be_and_nowhere_else(watched: Deployed, secret: str, name: str) -> None:
     # In root's file, and in memory for Alertmanager; nor in what anybody sees of a process.
     host = watched.host

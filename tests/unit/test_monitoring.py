@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
 from typing import Any
 
 import pytest
@@ -118,6 +120,20 @@ def test_secrets_are_named_and_never_written() -> None:
     assert receiver["webhook_configs"][0]["url"] == "http://hostwright.invalid/webhook"
     assert receiver["email_configs"][0]["auth_password"] == "http://hostwright.invalid/email_password"
     assert receiver["email_configs"][0]["smarthost"] == "smtp.example.com:587"
+
+
+def test_no_url_of_a_webhook_is_logged() -> None:
+    text = monitoring.unit_text("alertmanager", Monitoring(host="web-1", webhook=True))
+    given = re.search(r"^ExecStart=(.*)$", text, re.MULTILINE)
+    assert given is not None
+    bash, flag, script = shlex.split(given[1])
+    # Something that says what Alertmanager would say, in its place.
+    says = re.sub(r"exec /usr/bin/prometheus-alertmanager .*? (?=2>)", r'printf "%s\\n" "$SAID" ', script)
+    said = r'err="people/webhook[0]: Post \"https://hooks.example.com/T0k3n\": dial tcp: refused"'
+    done = subprocess.run(
+        [bash, flag, f"{says} >&2; wait $!"], capture_output=True, text=True, env={"SAID": said}, check=True
+    )
+    assert done.stdout + done.stderr == 'err="people/webhook[0]: Post \\"(a URL) dial tcp: refused"\n'
 
 
 def test_a_host_without_server_has_exporters_alone() -> None:
