@@ -13,7 +13,6 @@ a timer. It asks no question. With record=yes each host keeps the result, as a m
 from pyinfra import host
 
 import guard
-import playbook_identity
 from tasks import drift
 
-drift.compare(host, as_json=guard.as_json(), commit=playbook_identity.of(guard.PROJECT))
+drift.compare(host, as_json=guard.as_json(), project=guard.PROJECT)

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,6 +15,7 @@ from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS, pop_global_arguments
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 
+import playbook_identity
 from facts.script import script
 from facts.trial import History
 from operations.differences import heard
@@ -66,13 +68,13 @@ class DriftError(PyinfraError):
 _reports: dict[str, Report] = {}
 
 
-def compare(host: Host, *, as_json: bool, commit: str) -> None:
+def compare(host: Host, *, as_json: bool, project: Path) -> None:
     """
     Ask the operations of a deploy what they would change on one host; with the last host, report and exit.
 
     + host: pyinfra's host
     + as_json: for programs, and not for people
-    + commit: the playbook's identity
+    + project: directory that deploy.py is in
 
     With `--data record=yes` the host keeps the result, where it could be asked wholly.
 
@@ -93,7 +95,7 @@ def compare(host: Host, *, as_json: bool, commit: str) -> None:
     except PyinfraError as error:
         report.errors.append(str(error))
     if record and not report.errors:
-        _record(host, report, commit=commit, after=after)
+        _record(host, report, commit=playbook_identity.of(project), after=after)
     _reports[host.name] = report
     if all(one.name in _reports for one in state.inventory.get_active_hosts()):
         _end(as_json=as_json)
