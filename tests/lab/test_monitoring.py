@@ -217,6 +217,7 @@ def test_each_metric_that_somebody_asks_for_is_measured(watched: Deployed) -> No
     assert asked - there <= {
         "hostwright_recovery_seconds", "hostwright_recovery_timestamp_seconds",
         "hostwright_backup_last_proof_ok", "hostwright_trial_armed_timestamp_seconds",
+        "hostwright_drift_differences", "hostwright_drift_timestamp_seconds",
     }  # fmt: skip
     for pattern in re.findall(r'"(\S+)",?(?=[ \n])', page.partition("NAMES = [")[2].partition("];")[0]):
         assert any(re.fullmatch(pattern, one) for one in there), pattern
