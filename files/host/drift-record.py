@@ -12,6 +12,7 @@ import sys
 import time
 
 from health_act import RUNTIME, run_holds_lock
+from whole_files import write_whole
 
 HOME = "/var/lib/hostwright"
 
@@ -29,22 +30,9 @@ def main():
             return "a run begins or ends here"
         if run_holds_lock():
             return "a run is at work here, or not confirmed"
-        keep(f"{HOME}/drift.json", json.dumps({"at": round(time.time()), **record}) + "\n")
+        found = {"at": round(time.time()), **record}
+        write_whole(f"{HOME}/drift.json", json.dumps(found) + "\n", mode=0o644)
     return None
-
-
-def keep(path, text):
-    aside = f"{path}.new"
-    # What an earlier, interrupted one left behind may be anything.
-    if os.path.lexists(aside):
-        os.unlink(aside)
-    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fchmod(file.fileno(), 0o644)
-        os.fsync(file.fileno())
-    os.rename(aside, path)
 
 
 if __name__ == "__main__":
