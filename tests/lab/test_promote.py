@@ -101,11 +101,14 @@ def pair(
     """Boot a second host, and name the two in inventories of their own."""
     name = f"{lab_host.name}-do"
     try:
-        with templates.disk(template_of(request), lab_host.image) as saved:
+        template = template_of(request)
+        with templates.disk(template, lab_host.image) as saved:
             host = lifecycle.up(name, image=lab_host.image, disk=saved)
         production = LabHost(
             name=name, image=lab_host.image, address=host.address, key=host.key, known_hosts=host.known_hosts
         )
+        if template is not None:  # what is still booting would be taken for a change
+            templates.settled(production, template)
         directory = tmp_path_factory.mktemp("promote")
         project, home = copy(directory), directory / "home"
         (home / ".ssh").mkdir(parents=True)
