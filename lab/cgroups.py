@@ -20,9 +20,22 @@ def hierarchies() -> list[Path]:
     return found
 
 
+def cpu_hierarchies() -> list[Path]:
+    """Return where CPU time is shared out between groups, where that is not the unified hierarchy's doing."""
+    found = (line.split() for line in Path("/proc/self/mounts").read_text().splitlines())
+    return [
+        Path(point)
+        for _, point, kind, options, *_ in found
+        if kind == "cgroup" and "cpu" in options.split(",")
+    ]
+
+
 def make(machine_id: str) -> list[Path]:
     """
     Make a host's groups and return the ones that its supervisor has to be in.
+
+    One of them has the CPU time, as much for each host. Without it each session of each host gets as much, so
+    that the services of one, a dozen processes in a single session, starve beside those who log in to others.
 
     Raises `MissingError` where there is no control group hierarchy that systemd could use.
     """
@@ -32,6 +45,7 @@ def make(machine_id: str) -> list[Path]:
             "no cgroup2 file system is mounted; mount one: `mount -t cgroup2 none /sys/fs/cgroup`"
         )
     groups = [top / machine_id / "supervisor" for top in tops]
+    groups += [top / machine_id for top in cpu_hierarchies()]
     for group in groups:
         group.mkdir(parents=True, exist_ok=True)
     return groups
@@ -40,7 +54,7 @@ def make(machine_id: str) -> list[Path]:
 def _groups(machine_id: str) -> list[Path]:
     """Return all groups of a host, innermost first."""
     found: list[Path] = []
-    for top in hierarchies():
+    for top in [*hierarchies(), *cpu_hierarchies()]:
         for directory, _, _ in os.walk(top / machine_id, topdown=False):
             found.append(Path(directory))
     return found

@@ -95,7 +95,11 @@ def answers(host: lab.Host) -> bool:
 def leftovers(machine_id: str, directory: Path) -> list[str]:
     """Whatever is still there of one host."""
     found = [f"process {pid}" for pid in cgroups.processes(machine_id)]
-    found += [f"group {top / machine_id}" for top in cgroups.hierarchies() if (top / machine_id).exists()]
+    found += [
+        f"group {top / machine_id}"
+        for top in [*cgroups.hierarchies(), *cgroups.cpu_hierarchies()]
+        if (top / machine_id).exists()
+    ]
     found += [
         line
         for listing in ("/proc/self/mountinfo", "/proc/swaps")

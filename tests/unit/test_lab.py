@@ -151,6 +151,7 @@ def test_only_processes_that_can_be_seen_are_listed(tmp_path: Path, monkeypatch:
     # 0 would kill ourselves, 1 the machine.
     (group / "cgroup.procs").write_text("0\n1\n4711\n")
     monkeypatch.setattr(cgroups, "hierarchies", lambda: [tmp_path])
+    monkeypatch.setattr(cgroups, "cpu_hierarchies", list)
     assert cgroups.processes("hwl-00000001") == {4711}
     assert cgroups.processes("hwl-00000002") == set()
 
