@@ -36,6 +36,7 @@ trial.begin(host, settings, made, verb=guard.verb(), project=guard.PROJECT, proo
 
 # The machine.
 machine.install(settings=settings)
+database.start(settings=settings)
 machine.login(settings=settings, user=host.data.get("ssh_user") or "root")
 machine.close(settings=settings)
 machine.swap_file(settings=settings)

@@ -16,6 +16,20 @@ from tasks.origin import comes_from
 
 @comes_from("postgresql")
 @deploy("PostgreSQL")
+def start(settings: Settings) -> None:
+    """A server that has just been installed, meanwhile: nothing needs it before `server`."""
+    if settings.postgresql.recovery is not None:
+        return  # what it archives with is not there yet
+    postgres.starting(
+        name="Let a new PostgreSQL start with its settings",
+        settings=settings.postgresql.effective(),
+        memory=settings.postgresql.memory,
+        cluster=settings.postgresql.cluster,
+    )
+
+
+@comes_from("postgresql")
+@deploy("PostgreSQL")
 def server(settings: Settings, project: Path) -> None:
     """The server: running, its settings, and who may connect."""
     cluster = settings.postgresql.cluster

@@ -20,6 +20,8 @@ BASE_PACKAGES = [
     "supervisor",
     "ufw",
 ]
+# What starts a cluster as soon as its package is installed, with settings that are to be others.
+POSTGRESQL = "postgresql.service"
 
 
 def packages_of(settings: Settings) -> list[str]:
@@ -44,6 +46,11 @@ def install(settings: Settings) -> None:
         name="Keep the package's own supervisor off",
         unit="supervisor.service",
         used_by=["/etc/supervisor/conf.d/*.conf"],
+    )
+    packages.masked(
+        name="Keep PostgreSQL off until it has its settings",
+        unit=POSTGRESQL,
+        used_by=["/etc/postgresql/*/*/postgresql.conf"],
     )
     if pool.wanted(settings):
         packages.masked(name="Keep the package's own pgbouncer off", unit=pool.PACKAGES_UNIT)

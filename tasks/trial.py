@@ -22,7 +22,7 @@ from operations.trial import Touched
 from operations.trial.run import HostRun
 from settings import Settings
 from settings.app import App
-from tasks import backups, health, maintenance, monitoring, plan, recovery, services
+from tasks import backups, health, machine, maintenance, monitoring, plan, recovery, services
 
 CLUSTERS = "/etc/postgresql/*/*"
 
@@ -116,7 +116,7 @@ def touched(settings: Settings, login: str) -> Touched:
         cluster=settings.postgresql.cluster,
     )
     found.add([sshd.DROP_IN, SYSCTL_FILE, "/etc/systemd/system/supervisor.service"])
-    found.add(["/etc/systemd/system/pgbouncer.service"])
+    found.add(["/etc/systemd/system/pgbouncer.service", f"/etc/systemd/system/{machine.POSTGRESQL}"])
     found.add([f"{CLUSTERS}/conf.d/90-hostwright.conf"])
     found.add([f"{CLUSTERS}/{name}" for name in ("postgresql.conf", "pg_hba.conf", "start.conf")], kept=True)
     found.add([*ufw.FILES, "/etc/fstab", f"~{login}/.ssh/authorized_keys"], kept=True)

@@ -12,11 +12,16 @@ from facts.postgres import cluster as at
 
 
 class RunningFields(TypedDict):
-    """How a cluster starts (start.conf's word), systemd's word for the unit, and whether it is up."""
+    """
+    How a cluster starts (start.conf's word), systemd's word for the unit, and whether it is up.
+
+    `ram` is the host's, in kB.
+    """
 
     start: str
     unit: str
     up: bool
+    ram: int
 
 
 class Running(FactBase[RunningFields | None]):
@@ -34,8 +39,8 @@ class Running(FactBase[RunningFields | None]):
     def process(self, output: list[str]) -> RunningFields | None:
         if not output:
             return None
-        start, unit, state = output[-1].split("|")
-        return RunningFields(start=start, unit=unit, up=state == "up")
+        start, unit, state, ram = output[-1].split("|")
+        return RunningFields(start=start, unit=unit, up=state == "up", ram=int(ram))
 
 
 class FileFields(TypedDict):

@@ -2,6 +2,7 @@
 Put a PostgreSQL configuration file into place, make it count, and put the former one back if it fails.
 
 usage: postgres-cluster.sh CLUSTER up python3 -c ... settings|hba FILE_NAME    the content on standard input
+       postgres-cluster.sh CLUSTER exists python3 -c ... first FILE_NAME       settings of one that never ran
 
 Every error leaves the server running with the configuration it had. Exits 0 only when the server itself
 says that the new one is in effect.
@@ -159,17 +160,34 @@ def with_include(main: Path) -> None:
         replace(main, f"{content.rstrip()}\n\n{INCLUDE}\n".encode(), main.stat().st_mode & 0o7777)
 
 
-def settings(file_name: str, content: str) -> None:
-    path = CONF / "conf.d" / file_name
-    main = CONF / "postgresql.conf"
-    names = re.findall(r"^([A-Za-z_][\w.$]*) = ", content, re.MULTILINE)
+def names_in(content: str) -> list[str]:
+    return re.findall(r"^([A-Za-z_][\w.$]*) = ", content, re.MULTILINE)
+
+
+def checked(path: Path, content: str) -> dict[str, str]:
+    """Return the values that the content gives, with a place for it; nothing else is changed."""
     path.parent.mkdir(exist_ok=True)
     shutil.chown(path.parent, "postgres", "postgres")
     with tempfile.TemporaryDirectory(prefix="hostwright-") as scratch:
         shutil.chown(scratch, "postgres", "postgres")
         candidate = Path(scratch) / "postgresql.conf"
         replace(candidate, content.encode(), 0o644)
-        expected = expected_values(candidate, names)
+        return expected_values(candidate, names_in(content))
+
+
+def first(file_name: str, content: str) -> None:
+    """Put settings where the server finds them when it starts for the first time."""
+    path = CONF / "conf.d" / file_name
+    checked(path, content)
+    replace(path, content.encode(), 0o644)
+    with_include(CONF / "postgresql.conf")
+
+
+def settings(file_name: str, content: str) -> None:
+    path = CONF / "conf.d" / file_name
+    main = CONF / "postgresql.conf"
+    names = names_in(content)
+    expected = checked(path, content)
 
     former = Former(path, main)
     running_without_it = False
@@ -246,7 +264,7 @@ def main(kind: str, file_name: str) -> int:
         print("PostgreSQL: the content arrived incomplete; nothing was changed, run again", file=sys.stderr)
         return 1
     try:
-        {"settings": settings, "hba": hba}[kind](file_name, content)
+        {"first": first, "settings": settings, "hba": hba}[kind](file_name, content)
     except RefusedError as problem:
         print(f"PostgreSQL {CLUSTER}: {problem}", file=sys.stderr)
         return 1

@@ -1,6 +1,7 @@
 # Start a PostgreSQL cluster, now and at every boot, and wait until it accepts connections.
-# usage: postgres-cluster.sh CLUSTER ask-exists sh -c ... ask       prints: start.conf's word|unit state|up or down
+# usage: postgres-cluster.sh CLUSTER ask-exists sh -c ... ask       prints: start.conf's word|unit state|up or down|RAM, kB
 #        postgres-cluster.sh CLUSTER exists sh -c ... start SECONDS
+#        postgres-cluster.sh CLUSTER exists sh -c ... begin        the same, without waiting for it
 set -eu
 action=$1
 start=auto
@@ -21,11 +22,10 @@ accepts() {
 
 if [ "$action" = ask ]; then
     if accepts; then state=up; else state=down; fi
-    echo "$start|$unit|$state"
+    echo "$start|$unit|$state|$(sed -n 's/^MemTotal: *\([0-9]*\).*/\1/p' /proc/meminfo)"
     exit 0
 fi
 
-seconds=$2
 if [ "$start" != auto ]; then
     new=$(mktemp "$CLUSTER_CONF/.start.conf.XXXXXX")
     trap 'rm -f -- "$new"' EXIT
@@ -43,6 +43,12 @@ if [ "$start" != auto ] && [ -d /run/systemd/system ]; then
     # The generator makes one unit for each cluster that starts by itself.
     systemctl daemon-reload
 fi
+if [ "$action" = begin ] && [ -d /run/systemd/system ]; then
+    # By its unit; what starts all clusters was masked when the package would have started it.
+    systemctl start --no-block postgresql.service "postgresql@${CLUSTER%/*}-${CLUSTER#*/}.service"
+    exit 0
+fi
+seconds=${2:-60}
 accepts || pg_ctlcluster "${CLUSTER%/*}" "${CLUSTER#*/}" start || [ "$?" -eq 2 ]
 waited=0
 until accepts; do

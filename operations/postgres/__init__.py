@@ -20,9 +20,9 @@ from operations.postgres.extensions import extension
 from operations.postgres.grants import privileges
 from operations.postgres.indexes import Index, indexes
 from operations.postgres.roles import role
-from operations.postgres.server import running, settings
+from operations.postgres.server import running, settings, starting
 
 __all__ = [
     "Index", "Row", "app", "database", "extension", "hba", "indexes", "loopback", "privileges", "role",
-    "running", "schema", "settings",
+    "running", "schema", "settings", "starting",
 ]  # fmt: skip

@@ -33,6 +33,40 @@ PACKAGED = {
 
 
 @operation()
+def starting(
+    settings: Mapping[str, Value], *, memory: str | None = None, cluster: str | None = None
+) -> Generator[StringCommand, None, None]:
+    """
+    Have a cluster that has never run start with its settings, now and at every boot, and do not wait for it.
+
+    That is one that is down and whose postgresql.service is masked, as `packages.masked` leaves it right
+    before the package is installed. Its first start takes two seconds, Debian's own tool waits that long;
+    with other settings a second start would follow. Any other cluster is left alone.
+
+    + settings: what `settings` is going to declare
+    + memory: as of `settings`, default None
+    + cluster: "VERSION/NAME", default the host's only one
+
+    Raises OperationError for a bad cluster, or a setting's bad name or value; fails on the host where
+    the server refuses them, and starts nothing then.
+
+    Example:
+
+        postgres.starting(name="Let PostgreSQL start", settings={"shared_buffers": "512MB"})
+    """
+    check_cluster("postgres.starting", cluster)
+    check_declared("postgres.starting", settings)
+    now = host.get_fact(Running, cluster=cluster)
+    if now is None or now["up"] or now["unit"] != "masked":
+        host.noop("no cluster waits for its first start")
+        return
+    differs("PostgreSQL", expected="started once", found="it has never run")
+    content = render(with_memory(settings, memory, now["ram"]))
+    yield at.program("postgres-config.py", "first", file_of(), need=at.EXISTS, cluster=cluster, stdin=content)
+    yield at.program("postgres-running.sh", "begin", need=at.EXISTS, cluster=cluster)
+
+
+@operation()
 def running(*, timeout: int = 60, cluster: str | None = None) -> Generator[StringCommand, None, None]:
     """
     Start the cluster, now and at every boot, and wait until it accepts connections.
@@ -70,6 +104,29 @@ def render(settings: Mapping[str, Value]) -> str:
         value = text(settings[setting]).replace("\\", "\\\\").replace("'", "''")
         lines.append(f"{setting.lower()} = '{value}'")
     return "\n".join([*lines, "# end", ""])
+
+
+def file_of(label: str = "hostwright") -> str:
+    """Return the name of the file below conf.d."""
+    return f"90-{label}.conf"
+
+
+def check_declared(where: str, settings: Mapping[str, Value]) -> None:
+    """Raise OperationError for a setting that cannot be declared, or is twice."""
+    check_settings(where, settings)
+    for setting in settings:
+        if setting.lower() in PACKAGED:
+            raise OperationError(f"{where}: {setting} cannot be declared: {PACKAGED[setting.lower()]}")
+    if len({setting.lower() for setting in settings}) != len(settings):
+        raise OperationError(f"{where}: a setting is declared twice, in capitals and not; keep one")
+
+
+def with_memory(settings: Mapping[str, Value], memory: str | None, kilobytes: int | None) -> dict[str, Value]:
+    """Add what is computed from the RAM: a size, or "auto", the host's, as far as that is known."""
+    if memory is None or (memory == "auto" and kilobytes is None):
+        return dict(settings)
+    ram = sizes.nominal(kilobytes) if memory == "auto" and kilobytes is not None else sizes.megabytes(memory)
+    return sizes.with_memory(dict(settings), ram)
 
 
 def overridden(file: str, rows: list[SettingFields], in_place: bool) -> str | None:
@@ -126,22 +183,14 @@ def settings(
         raise OperationError(
             f"{where}: file_label {file_label!r} has other characters than letters, digits, _ and -"
         )
-    check_settings(where, settings)
-    for setting in settings:
-        if setting.lower() in PACKAGED:
-            raise OperationError(f"{where}: {setting} cannot be declared: {PACKAGED[setting.lower()]}")
-    if len({setting.lower() for setting in settings}) != len(settings):
-        raise OperationError(f"{where}: a setting is declared twice, in capitals and not; keep one")
+    check_declared(where, settings)
 
-    file = f"90-{file_label}.conf"
+    file = file_of(file_label)
     names = {setting.lower() for setting in settings} | {*(sizes.NAMES if memory is not None else ())}
     now = host.get_fact(Settings, file=file, names=sorted(names), cluster=cluster)
-    if memory is not None:
-        # On a bare host, while changes are planned, nobody knows its RAM yet: the command then runs later.
-        seen = None if now is None else sizes.nominal(now["ram"])
-        ram = seen if memory == "auto" else sizes.megabytes(memory)
-        settings = dict(settings) if ram is None else sizes.with_memory(dict(settings), ram)
-    content = render(settings)
+    # On a bare host, while changes are planned, nobody knows its RAM yet: the command then runs later.
+    known = None if now is None or memory is None else now["ram"]
+    content = render(with_memory(settings, memory, known))
     if now is not None:
         wanted = ("postgres:postgres", "0644", hashlib.sha256(content.encode()).hexdigest(), True)
         found = now["file"] and (
