@@ -96,7 +96,8 @@ ln -s "releases/$release" "$app/current"
 # Its services, logs and backups.
 put 'etc/systemd/system/*' 'usr/local/*' 'etc/logrotate.d/*' 'etc/hostwright/*'
 systemctl daemon-reload
-systemctl --quiet enable --now rec_io hostwright-backup-rec_io.timer hostwright-prove-rec_io.timer
+systemctl --quiet enable --now rec_io hostwright-backup-rec_io.timer hostwright-prove-rec_io.timer \
+    hostwright-config-guard
 until [ "$(supervisorctl -c /etc/rec_io/supervisord.conf status | grep -c ' RUNNING ')" = 12 ]; do sleep 0.2; done
 for port in 3000 4000 8001 8007; do
     # Until it listens each try ends in a traceback; one that never does is ended by whoever measures.
@@ -108,4 +109,5 @@ pids() { supervisorctl -c /etc/rec_io/supervisord.conf status | awk '{ print $1,
 before=$(pids)
 sleep 3
 [ "$(pids)" = "$before" ]
+python3 config-guard-control.py accept
 systemctl start hostwright-backup-rec_io.service

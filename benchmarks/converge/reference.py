@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from subprocess import run
 
+from facts.script import text
 from lab.state import KEY_EXCHANGE
 from tests.lab.playbook import LabHost, shell
 
@@ -17,6 +18,8 @@ FILES = (
     "/etc/postgresql/*/main/conf.d/90-hostwright.conf", "/etc/postgresql/*/main/pg_hba.conf",
     "/etc/rec_io/*", "/etc/systemd/system/*rec_io*", "/usr/local/bin/rec_io-*", "/etc/logrotate.d/rec_io",
     "/usr/local/lib/hostwright/backup/backup.py", "/etc/hostwright/backup/rec_io.json",
+    "/etc/systemd/system/hostwright-config-guard.service", "/etc/hostwright/config-guard.json",
+    "/usr/local/lib/hostwright/config-guard/config-guard.py", "/usr/local/bin/monitor_performance",
 )  # fmt: skip
 SECRETS = ("db_password", "db_owner_password", "db_reader_password")
 
@@ -70,6 +73,7 @@ def packed(host: LabHost) -> Packed:
     return Packed(
         files={
             "files.tar": _files(host, (*FILES, *secrets), "/etc/rec_io/secrets"),
+            "config-guard-control.py": text("config-guard-control.py").encode(),
             "app.tar": sent(host, f"tar -C /opt/rec_io -c releases/{release} parts"),
         },
         release=release,
