@@ -22,6 +22,13 @@ ANY_IMAGE = pytest.mark.images("bookworm")
 # Plain, so that it is found however it is quoted.
 PASSWORD = "open-sesame-4711"
 
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Test the fast one where the others' tests use pyinfra's own, too."""
+    monkeypatch.setenv("HOSTWRIGHT_CONNECTOR", "fast")
+
+
 # Each command and pyinfra's own arguments for it; the host answers the same over both connectors.
 SAME = """
 import json, sys
