@@ -34,8 +34,8 @@ def make(machine_id: str) -> list[Path]:
     """
     Make a host's groups and return the ones that its supervisor has to be in.
 
-    One of them has the CPU time, as much for each host. Without it each session of each host gets as much, so
-    that the services of one, a dozen processes in a single session, starve beside those who log in to others.
+    One of them has the CPU time, as much for each host. Without it the kernel gives as much to each session,
+    be it a login or all services of a host together.
 
     Raises `MissingError` where there is no control group hierarchy that systemd could use.
     """

@@ -49,6 +49,8 @@ def bare(name: str, image: str) -> Iterator[LabHost]:
     try:
         host = LabHost(name, image, up.address, up.key, up.known_hosts)
         ssh(host, "systemctl is-system-running --wait", timeout=SECONDS)
+        # The lab lends a host the package lists of the one before: only the script would fetch them again.
+        shell(host, "find /var/lib/apt/lists -type f -delete")
         yield host
     finally:
         lifecycle.down(name)
