@@ -80,16 +80,17 @@ class Packages(FactBase[PackagesFields]):
 
 
 class UnitFields(TypedDict):
-    """One systemd unit: masked, running, and the files that show somebody uses it."""
+    """One systemd unit: masked, known to systemd, running, and the files that show somebody uses it."""
 
     masked: bool
+    known: bool
     running: bool
     used: list[str]
 
 
 class Unit(FactBase[UnitFields]):
     """
-    Read whether a unit is masked or running, and whether somebody uses it; it need not exist.
+    Read whether a unit is masked, known or running, and whether somebody uses it; it need not exist.
 
     + unit: unit's name with its ending
     + used_by: shell patterns of files that show that somebody uses it
@@ -105,6 +106,7 @@ class Unit(FactBase[UnitFields]):
         words = dict(lines)
         return UnitFields(
             masked=words.get("masked") == "yes",
+            known=words.get("load") != "not-found",
             running=words.get("state") in ("active", "activating", "reloading"),
             used=[value for word, value in lines if word == "used"],
         )

@@ -103,16 +103,17 @@ def upgraded(*, update_older_than_seconds: int = DAY) -> Generator[StringCommand
     """
     now = host.get_fact(Packages, packages=[], upgrades=True)
     fetch = old(now["lists_age"], update_older_than_seconds)
+    if now["pending"]:
+        differs("upgrades of packages", expected="none pending", found=", ".join(now["pending"]))
     if fetch:
         age = now["lists_age"]
         since = "missing or older than their sources" if age is None else f"{age // 3600} h old"
         noted(f"the package lists are {since}: upgrades since then are not known")
         yield script("packages-apt.sh", "update")
-        now = host.get_fact(Packages, packages=[], upgrades=True)
-    if now["pending"]:
-        differs("upgrades of packages", expected="none pending", found=", ".join(now["pending"]))
+    if fetch or now["pending"]:
+        # Where nothing is pending after all, this is as quick as it is to ask.
         yield script("packages-apt.sh", "upgrade")
-    elif not fetch:
+    else:
         host.noop("all packages are already at the newest version")
 
 
@@ -173,7 +174,9 @@ def masked(unit: str, *, used_by: list[str] | None = None) -> Generator[StringCo
         host.noop(f"{unit} is left alone: {', '.join(now['used'])} shows that it is in use")
     else:
         differs(unit, expected="masked", found="running" if now["running"] else "not masked")
-        yield StringCommand("systemctl", "mask", "--now", QuoteString(unit))
+        # What systemd does not know yet it reads once a package brings it, and needs no reload for it.
+        how = "--now" if now["known"] else "--no-reload"
+        yield StringCommand("systemctl", "mask", how, QuoteString(unit))
 
 
 def check_names(operation_: str, packages: Iterable[str]) -> None:

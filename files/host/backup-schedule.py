@@ -83,11 +83,12 @@ def apply(given):
             print(f"removed {path}")
     for path, about in given["files"].items():
         write(path, about["text"], int(about["mode"], 8))
+    if given["timers"]:
+        control("--no-reload", "enable", *given["timers"])
     control("daemon-reload")
-    for timer in given["timers"]:
-        control("enable", timer)
-        # Started anew it reckons from what its file says now.
-        control("restart", timer)
+    if given["timers"]:
+        # Started anew they reckon from what their files say now.
+        control("restart", *given["timers"])
 
 
 def control(*words):

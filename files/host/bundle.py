@@ -146,10 +146,11 @@ def apply(given):
             print(f"removed {path}")
     for path in given["write"]:
         write(path, given["files"][path])
-    if any(path.startswith(UNITS) for path in [*given["write"], *given["remove"]]):
+    if given["start"]:
+        control("--no-reload", "enable", *given["start"])
+    if given["start"] or any(path.startswith(UNITS) for path in [*given["write"], *given["remove"]]):
         control("daemon-reload")
     for unit in given["start"]:
-        control("enable", unit)
         # Started anew it is what its files say now.
         control("restart", unit)
     for unit, url in given["answers"].items():

@@ -118,8 +118,8 @@ def apply(given):
     for path, about in given["files"].items():
         write_file(path, about["text"])
         os.chmod(path, int(about["mode"], 8))
+    control("--no-reload", "enable", UNIT)
     control("daemon-reload")
-    control("enable", UNIT)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(Watched().places["run"] + "/ready")
     control("restart", UNIT)

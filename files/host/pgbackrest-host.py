@@ -130,8 +130,8 @@ class Configured:
         for path, text in self.files.items():
             if not as_declared(path, text):
                 replace(path, text)
+        must(run("systemctl", "enable", "--no-reload", "--quiet", *self.declared["timers"]), "systemd")
         must(run("systemctl", "daemon-reload"), "systemd")
-        must(run("systemctl", "enable", "--now", "--quiet", *self.declared["timers"]), "systemd")
         # A timer that runs already took its old time with it.
         must(run("systemctl", "restart", *self.declared["timers"]), "systemd")
         if not prepared(self.declared["stanza"]):

@@ -209,8 +209,8 @@ def apply(unit: str, ini: str, users: str, role: str) -> None:
     write(users, users_text, group, 0o640)
     write(ini, given["ini"], group, 0o640)
     write(UNITS / unit, given["unit"], 0, 0o644)
+    must("systemctl", "--quiet", "--no-reload", "enable", unit)
     must("systemctl", "daemon-reload")
-    must("systemctl", "--quiet", "enable", unit)
     what = due(unit)
     if what == "nothing":
         return

@@ -36,10 +36,11 @@ if [ "$start" != auto ]; then
     mv -fT -- "$new" "$CLUSTER_CONF/start.conf"
 fi
 if [ "$unit" != enabled ]; then
-    systemctl unmask --quiet postgresql.service
-    systemctl enable --quiet postgresql.service
+    systemctl unmask --no-reload --quiet postgresql.service
+    # Its package enables it, masked or not; to say so again takes half a second, for its script of System V.
+    systemctl is-enabled --quiet postgresql.service || systemctl enable --no-reload --quiet postgresql.service
 fi
-if [ "$start" != auto ] && [ -d /run/systemd/system ]; then
+if { [ "$start" != auto ] || [ "$unit" != enabled ]; } && [ -d /run/systemd/system ]; then
     # The generator makes one unit for each cluster that starts by itself.
     systemctl daemon-reload
 fi

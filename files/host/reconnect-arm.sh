@@ -54,6 +54,9 @@ AccuracySec=1s
 [Install]
 WantedBy=timers.target
 END
-systemctl daemon-reload
-systemctl enable --quiet "$unit.timer"
+systemctl enable --no-reload --quiet "$unit.timer"
+# Units that systemd never heard of it reads by itself, in no time.
+if systemctl show --property NeedDaemonReload "$unit.service" "$unit.timer" | grep -q yes; then
+    systemctl daemon-reload
+fi
 systemctl restart "$unit.timer"

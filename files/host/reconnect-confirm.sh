@@ -14,7 +14,7 @@ if [ ! -e "$dir/armed" ]; then
 fi
 rm -- "$dir/armed"
 sync -- "$dir"
-systemctl disable --quiet --now "$unit.timer"
+# Stopped and without their files systemd forgets both by itself.
+systemctl disable --no-reload --quiet --now "$unit.timer"
 rm -f -- "/etc/systemd/system/$unit.timer" "/etc/systemd/system/$unit.service"
-systemctl daemon-reload
 rm -rf -- "$dir"

@@ -1,8 +1,8 @@
 # Bring the unit of an app's supervisor up, enabled, and started with the files as they now are; say why.
 # usage: supervisor-activate.sh UNIT STARTED
 set -eu
+systemctl --quiet --no-reload enable "$1"
 systemctl daemon-reload
-systemctl --quiet enable "$1"
 # STARTED has the digests of the files that the running one was started with.
 why=
 if ! systemctl --quiet is-active "$1"; then

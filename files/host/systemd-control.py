@@ -127,10 +127,11 @@ def update(timeout):
         install(unit, new[unit])
     if written or found["stale"] or found["reload"]:
         sync()
-        systemctl("daemon-reload")
     disabled = [unit for unit in new if unit in found["disabled"]]
     if disabled:
-        systemctl("--quiet", "enable", "--", *disabled)
+        systemctl("--quiet", "--no-reload", "enable", "--", *disabled)
+    if written or found["stale"] or found["reload"] or disabled:
+        systemctl("daemon-reload")
     ran = {unit for unit, one in shown(found["due"]).items() if one["ActiveState"] == "active"}
     restart([*found["due"]], deadline)
     for unit, why in found["due"].items():

@@ -206,9 +206,10 @@ def arm(given, snapshot):
     changed = [write(f"{UNITS}/{name}", text) for name, text in given["units"].items()]
     for name in given["units"]:
         os.chmod(f"{UNITS}/{name}", 0o644)
-    if any(changed):
+    systemctl("--quiet", "--no-reload", "enable", "hostwright-undo.service")
+    # Units that systemd never heard of it reads by itself, in no time.
+    if any(changed) and "yes" in output("systemctl", "show", "-p", "NeedDaemonReload", *given["units"]):
         systemctl("daemon-reload")
-    systemctl("--quiet", "enable", "hostwright-undo.service")
     # One that waits to be begun again is of an earlier trial, and would undo this one.
     systemctl("stop", "hostwright-undo.service")
     subprocess.run(["sync", "-f", HOME, UNITS], check=True)

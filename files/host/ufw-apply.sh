@@ -32,7 +32,8 @@ policy() {
 }
 if ! grep -q "^DEFAULT_INPUT_POLICY=\"$(policy "$incoming")\"" /etc/default/ufw; then ufw default "$incoming" incoming; fi
 if ! grep -q "^DEFAULT_OUTPUT_POLICY=\"$(policy "$outgoing")\"" /etc/default/ufw; then ufw default "$outgoing" outgoing; fi
-systemctl enable --quiet ufw.service
+# Its package enables it; to say so again takes as long as all of the rest, for its script of System V.
+systemctl is-enabled --quiet ufw.service || systemctl enable --quiet ufw.service
 if ufw status | grep -q '^Status: active'; then
     # An earlier run may have been cut off between writing a rule and making it live.
     ufw reload

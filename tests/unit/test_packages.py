@@ -42,6 +42,6 @@ def test_facts() -> None:
     assert Ready().process(["waits cloud-init", "interrupted tree"]) == {
         "waits": ["cloud-init"], "interrupted": ["tree"],
     }  # fmt: skip
-    assert Unit().process(["state activating", "used /etc/x y.conf"]) == {
-        "masked": False, "running": True, "used": ["/etc/x y.conf"],
+    assert Unit().process(["load loaded", "state activating", "used /etc/x y.conf"]) == {
+        "masked": False, "known": True, "running": True, "used": ["/etc/x y.conf"],
     }  # fmt: skip
