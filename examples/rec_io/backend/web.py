@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import socket
 import threading
@@ -67,6 +69,29 @@ def _refused(_request: Request, problem: Exception) -> JSONResponse:
     return JSONResponse({"detail": str(problem)}, status_code=400)
 
 
+class _Server(uvicorn.Server):
+    """uvicorn's server, which looks ten times a second whether it is to end; this one is told."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._told = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Wait for the end, and keep the date of the answers' headers."""
+        self._loop = asyncio.get_running_loop()
+        while not await self.on_tick(0):
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._told.wait(), 1.0)
+
+    def end(self) -> None:
+        """Have it end, from another thread."""
+        self.should_exit = True
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it has ended by itself
+                self._loop.call_soon_threadsafe(self._told.set)
+
+
 class WebServer:
     """A web server in a thread of its own; the main thread keeps the signals and the ticks."""
 
@@ -91,12 +116,13 @@ class WebServer:
             log_config=None,
             lifespan="off",
             timeout_graceful_shutdown=1,
+            timeout_keep_alive=30,  # longer than the others wait between two questions
             server_header=False,
             loop="asyncio",
             http="h11",
             ws="none",
         )
-        self._server = uvicorn.Server(config)
+        self._server = _Server(config)
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._socket]}, name="web", daemon=True
         )
@@ -111,5 +137,5 @@ class WebServer:
 
     def stop(self) -> None:
         """Finish what is being answered, for up to a second."""
-        self._server.should_exit = True
+        self._server.end()
         self._thread.join(timeout=1.2)

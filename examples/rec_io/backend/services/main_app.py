@@ -18,7 +18,7 @@ FILES = {
     "/app.css": ("app.css", "text/css"),
     "/app.js": ("app.js", "text/javascript"),
 }
-HEARD = "SELECT count(*) FROM service_heartbeat WHERE last_seen > now() - interval '10 s'"
+HEARD = "SELECT count(*) FROM service_heartbeat WHERE last_seen > now() - interval '20 s'"
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
     "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -53,6 +53,4 @@ def tick(context: Context) -> str:
     return f"{heard[0] if heard else 0} services heard"
 
 
-SERVICE = Service(
-    "main_app", tick, every=2.0, log_every=15, port="main_port", host="bind_host", routes=routes
-)
+SERVICE = Service("main_app", tick, log_every=6, port="main_port", host="bind_host", routes=routes)

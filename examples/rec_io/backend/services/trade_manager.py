@@ -106,4 +106,4 @@ def tick(context: Context) -> str:
     return ", ".join(f"{counts.get(status, 0)} {status}" for status in STATUSES)
 
 
-SERVICE = Service("trade_manager", tick, every=2.0, log_every=15, port="trade_manager_port", routes=routes)
+SERVICE = Service("trade_manager", tick, log_every=6, port="trade_manager_port", routes=routes)
