@@ -1,7 +1,7 @@
 """
 Run the commands that come in over one open channel, and send back what they say.
 
-usage: python3 -I -c ...     standard input: frames in one zlib stream; standard output: frames
+usage: python3 -IS -c ...     standard input: frames in one zlib stream; standard output: frames
 
 A frame has a number, a kind and a length (">IBI"), and that many bytes. In: RUN, a command that begins at
 once, and READ, one that waits its turn, so that a host does no more of them at a time than it has CPUs: JSON

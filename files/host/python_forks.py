@@ -1,12 +1,16 @@
 """
 Run Python programs in forks of this interpreter, which has started and has imported what they import.
 
-A part of command-runner.py. An interpreter of their own takes each of them 20 to 30 ms of a core.
+A part of command-runner.py. An interpreter of their own takes each of them 20 to 30 ms of a core. They find
+the standard library alone: that interpreter was started without looking for more.
 """
 
+import contextlib
+import gc
 import importlib
 import json
 import os
+import select
 import signal
 import socket
 import struct
@@ -49,43 +53,63 @@ class Forks:
 
 
 def serve(requests):
-    """Fork for each request, until the other end is closed; children are nobody's to wait for."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    """Fork for each request, and tell how each child ended, until the other end is closed."""
+    ended, end = os.pipe()
+    os.set_blocking(end, False)
+    signal.set_wakeup_fd(end, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
     # The frames come in and go out here, and are not ours.
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1):
         os.dup2(nothing, number)
     for name in IMPORTED:
         importlib.import_module(name)
+    # What is here is never garbage: a child that looked through it would have to copy it.
+    gc.freeze()
+    children = {}
+    waited = select.poll()
+    for handle in (requests.fileno(), ended):
+        waited.register(handle, select.POLLIN)
     while True:
+        ready = {handle for handle, _ in waited.poll()}
+        if ended in ready:
+            os.read(ended, 4096)
+            tell(children)
+        if requests.fileno() not in ready:
+            continue
         head, pipes, _, _ = socket.recv_fds(requests, LENGTH.size, 3)
         if len(head) < LENGTH.size:
             os._exit(0)
         text = b""
         while len(text) < LENGTH.unpack(head)[0]:
             text += requests.recv(LENGTH.unpack(head)[0] - len(text))
-        if os.fork() == 0:
-            watch(json.loads(text), *pipes)
-        for pipe in pipes:
+        out, err, status = pipes
+        child = os.fork()
+        if child == 0:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            os.dup2(out, 1)
+            os.dup2(err, 2)
+            os.closerange(3, max(os.sysconf("SC_OPEN_MAX"), 3))
+            become(json.loads(text))
+        children[child] = status
+        # Whoever reads waits until all who could write have ended.
+        for pipe in (out, err):
             os.close(pipe)
 
 
-def watch(words, out, err, status):
-    """Run a program in a child, and tell how it ended."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    child = os.fork()
-    if child == 0:
-        os.dup2(out, 1)
-        os.dup2(err, 2)
-        os.closerange(3, max(os.sysconf("SC_OPEN_MAX"), 3))
-        become(words)
-    # Whoever reads waits until all who could write have ended.
-    for pipe in (out, err):
-        os.close(pipe)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if code >= 0:
-        os.write(status, str(code).encode())
-    os._exit(0)
+def tell(children):
+    """Say how those children ended that have: to whoever reads from each one's descriptor."""
+    while children:
+        pid, how = os.waitpid(-1, os.WNOHANG)
+        if pid == 0:
+            return
+        status = children.pop(pid)
+        code = os.waitstatus_to_exitcode(how)
+        if code >= 0:
+            with contextlib.suppress(OSError):  # nobody reads it any more
+                os.write(status, str(code).encode())
+        os.close(status)
 
 
 def become(words):
