@@ -80,7 +80,10 @@ class Packages(FactBase[PackagesFields]):
 
 
 class UnitFields(TypedDict):
-    """One systemd unit: masked, running, and the files that show somebody uses it."""
+    """
+    One systemd unit: masked; the files that show somebody uses it, where it is not; whether it runs, where it
+    is neither masked nor in use.
+    """
 
     masked: bool
     running: bool
@@ -89,7 +92,7 @@ class UnitFields(TypedDict):
 
 class Unit(FactBase[UnitFields]):
     """
-    Read whether a unit is masked or running, and whether somebody uses it; it need not exist.
+    Read whether a unit is masked, else whether somebody uses it, and else whether it runs; it need not exist.
 
     + unit: unit's name with its ending
     + used_by: shell patterns of files that show that somebody uses it

@@ -1,16 +1,23 @@
-# Say whether a unit is masked or running, and which files show that somebody uses it.
+# Say whether a unit is masked, else which files show that somebody uses it, and else how it stands.
 # usage: packages-unit.sh UNIT PATTERN...
 set -eu
 export LC_ALL=C
 unit=$1
 shift
-if [ "$(readlink "/etc/systemd/system/$unit" || [ $? -eq 1 ])" = /dev/null ]; then echo "masked yes"; fi
-# Exit code 3: not running; 4 (from Debian 13): no such unit.
-state=$(systemctl is-active "$unit" || [ $? -le 4 ])
-echo "state $state"
+if [ -L "/etc/systemd/system/$unit" ] && [ "$(readlink "/etc/systemd/system/$unit")" = /dev/null ]; then
+    echo "masked yes"
+    exit 0
+fi
+used=
 # The patterns are to be expanded here.
 for pattern in "$@"; do
     for file in $pattern; do
-        if [ -e "$file" ]; then echo "used $file"; fi
+        if [ -e "$file" ]; then
+            echo "used $file"
+            used=yes
+        fi
     done
 done
+# Asking systemd takes 10 ms of a core, and makes a difference only here.
+# Exit code 3: not running; 4 (from Debian 13): no such unit.
+if [ -z "$used" ]; then echo "state $(systemctl is-active "$unit" || [ $? -le 4 ])"; fi

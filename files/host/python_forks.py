@@ -20,7 +20,7 @@ import types
 
 LENGTH = struct.Struct(">I")
 # What the facts' programs import.
-IMPORTED = ("glob", "grp", "hashlib", "pwd", "re", "shutil", "subprocess", "tempfile")
+IMPORTED = ("glob", "grp", "hashlib", "pathlib", "pwd", "re", "shutil", "subprocess", "tempfile")
 
 
 class Forks:
