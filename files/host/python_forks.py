@@ -84,6 +84,9 @@ def serve(requests):
         while len(text) < LENGTH.unpack(head)[0]:
             text += requests.recv(LENGTH.unpack(head)[0] - len(text))
         out, err, status = pipes
+        program, *arguments = json.loads(text)
+        # Here, where the compiler is warm: each child would have to copy what it works with.
+        code = compiled(program)
         child = os.fork()
         if child == 0:
             signal.set_wakeup_fd(-1)
@@ -91,7 +94,7 @@ def serve(requests):
             os.dup2(out, 1)
             os.dup2(err, 2)
             os.closerange(3, max(os.sysconf("SC_OPEN_MAX"), 3))
-            become(json.loads(text))
+            become(program, code, arguments)
         children[child] = status
         # Whoever reads waits until all who could write have ended.
         for pipe in (out, err):
@@ -112,15 +115,23 @@ def tell(children):
         os.close(status)
 
 
-def become(words):
+def compiled(program):
+    """Return a program's code; None where it has none, which the child is to say."""
+    try:
+        return compile(program, "<string>", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def become(program, ready, arguments):
     """Do what `python3 -I -c` would do with a program, in a session of its own, and end."""
     os.setsid()
-    program, *arguments = words
     sys.argv = ["-c", *arguments]
     code = 1
     try:
         sys.modules["__main__"] = types.ModuleType("__main__")
-        exec(compile(program, "<string>", "exec"), vars(sys.modules["__main__"]))
+        ready = ready or compile(program, "<string>", "exec", dont_inherit=True)
+        exec(ready, vars(sys.modules["__main__"]))
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
