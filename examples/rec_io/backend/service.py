@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from starlette.routing import Route
 
 # How often a service acts. Twelve of them that act each second take a quarter of a core, on machines of one.
-EVERY_SECONDS = 5.0
+EVERY_SECONDS = 10.0
 # What failed is tried again sooner: a database that restarts is away for a moment.
 RETRY_SECONDS = 1.0
-FRESH_SECONDS = 20.0
+FRESH_SECONDS = 30.0
 BEAT = """
 INSERT INTO service_heartbeat (service, pid, started_at, last_seen, ticks, detail)
 VALUES (%s, %s, to_timestamp(%s), now(), %s, %s)
@@ -146,7 +146,7 @@ def _tick(service: Service, context: Context, outage: Outage) -> bool:
 
 
 def _beat(context: Context, detail: str) -> None:
-    with context.db.transaction() as connection:
+    with context.db.statement() as connection:
         connection.execute(BEAT, (context.name, os.getpid(), context.started_at, context.ticks, detail[:200]))
 
 

@@ -8,6 +8,7 @@ import os
 import socket
 import threading
 import time
+from email.utils import formatdate
 from typing import Any
 
 import psycopg
@@ -16,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend import VERSION
 from backend.service import Context, Service
@@ -69,6 +71,21 @@ def _refused(_request: Request, problem: Exception) -> JSONResponse:
     return JSONResponse({"detail": str(problem)}, status_code=400)
 
 
+def _dated(app: ASGIApp) -> ASGIApp:
+    """Write the date of an answer when it is made."""
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        async def dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                date = (b"date", formatdate(usegmt=True).encode())
+                message = {**message, "headers": [*message.get("headers", []), date]}
+            await send(message)
+
+        await app(scope, receive, dated)
+
+    return wrapped
+
+
 class _Server(uvicorn.Server):
     """uvicorn's server, which looks ten times a second whether it is to end; this one is told."""
 
@@ -78,11 +95,10 @@ class _Server(uvicorn.Server):
         self._told = asyncio.Event()
 
     async def main_loop(self) -> None:
-        """Wait for the end, and keep the date of the answers' headers."""
+        """Wait for the end."""
         self._loop = asyncio.get_running_loop()
-        while not await self.on_tick(0):
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._told.wait(), 1.0)
+        while not self.should_exit:
+            await self._told.wait()
 
     def end(self) -> None:
         """Have it end, from another thread."""
@@ -111,11 +127,12 @@ class WebServer:
         app = Starlette(routes=routes, exception_handlers=handlers)
         self._socket = listen(service, context)
         config = uvicorn.Config(
-            app,
+            _dated(app),
             access_log=False,
             log_config=None,
             lifespan="off",
             timeout_graceful_shutdown=1,
+            date_header=False,  # `_dated` writes it
             timeout_keep_alive=30,  # longer than the others wait between two questions
             server_header=False,
             loop="asyncio",

@@ -24,4 +24,4 @@ def tick(context: Context) -> str:
     return f"{len(held) - len(due)} held, {len(due)} closed"
 
 
-SERVICE = Service("active_trade_supervisor", tick, log_every=6, port="active_trade_supervisor_port")
+SERVICE = Service("active_trade_supervisor", tick, log_every=3, port="active_trade_supervisor_port")

@@ -1,4 +1,4 @@
-"""Make a price per symbol every five seconds: rows in symbol_prices, live_data/symbol_prices.json."""
+"""Make a price per symbol every ten seconds: rows in symbol_prices, live_data/symbol_prices.json."""
 
 from __future__ import annotations
 

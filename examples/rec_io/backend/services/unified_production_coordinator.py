@@ -10,7 +10,7 @@ from backend.service import Context, Service
 from backend.services._tables import prune
 
 MAX_OPEN = 4
-TRADE_EACH_CYCLES = 2
+TRADE_EACH_CYCLES = 1
 CYCLE = "INSERT INTO coordinator_cycle (open_trades, decision) VALUES (%s, '') RETURNING id"
 # The contract nearest to even odds, of the symbols in turn.
 CONTRACT = """
