@@ -112,8 +112,7 @@ def value_of_xml(content):
         elif tag == "value" and not typed:
             values.append(text)
         fault = fault or tag == "fault"
-        # The name of a member is no value: the member's follows.
-        typed = tag != "name"
+        typed = True
 
     parser = expat.ParserCreate()
     parser.StartElementHandler, parser.EndElementHandler = start, end

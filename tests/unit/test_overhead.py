@@ -108,7 +108,8 @@ def test_data_of_a_host_is_what_pyinfra_finds() -> None:
 
 def test_global_arguments_are_those_that_pyinfra_takes() -> None:
     shops: Any = ([("one", {})], {"_sudo_user": "deploy"})
-    inventory = Inventory(([("one", {"_env": {"A": "1"}})], {"_sudo": True}), shops=shops)
+    given_data = {"_env": {"A": "1"}, "_success_exit_codes": [0, 3]}
+    inventory = Inventory(([("one", given_data)], {"_sudo": True}), shops=shops)
     state = State(inventory, Config(RETRY=2))
     host = inventory.get_host("one")
     plain = arguments.pop_global_arguments
@@ -120,7 +121,8 @@ def test_global_arguments_are_those_that_pyinfra_takes() -> None:
             assert found == expected
             assert list(found[0]) == list(expected[0])
             assert kwargs[0] == kwargs[1]
-            assert found[0]["_env"] is not overhead.popped(state, host, {})[0]["_env"]
+            codes = "_success_exit_codes"
+            assert found[0][codes] is not overhead.popped(state, host, {})[0][codes]
 
 
 @pytest.mark.parametrize("bad", [{"_sudo": "yes"}, {"_timeout": "4"}, {"_env": 3}, {"_sudo": 2}])
