@@ -29,7 +29,8 @@ BURN = (
 TALK = (
     "import threading\nimport time\n\n\ndef talk(context: Context) -> None:\n    while True:\n"
     '        context.log.info("once more for the log")\n        time.sleep(0.1)\n\n\n'
-    f"{TICK}    if context.ticks == 0:\n        threading.Thread(target=talk, args=[context], daemon=True).start()\n"
+    f"{TICK}    if context.ticks == 0:\n"
+    "        threading.Thread(target=talk, args=[context], daemon=True).start()\n"
 )
 
 
