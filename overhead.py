@@ -19,15 +19,21 @@ from typing import Any
 
 import pyinfra
 from pyinfra.api import arguments, connectors, facts
-from pyinfra.api.host import HostData
+from pyinfra.api.host import Host, HostData
 from pyinfra.api.state import State
-from pyinfra.api.util import PYINFRA_INSTALL_DIR
+from pyinfra.api.util import PYINFRA_INSTALL_DIR, raise_if_bad_type
+from pyinfra.context import ctx_config
 
 ORDER = "get_operation_order_from_stack"
+POP = "pop_global_arguments"
 # By its name: `pyinfra.api.operation` is the decorator of that name, and not the module.
 _operation = vars(import_module("pyinfra.api.operation"))
+# Those that take the global arguments of what they call out of its arguments.
+_takers = [_operation, vars(import_module("pyinfra.api.deploy")), vars(facts)]
 _originals = _operation[ORDER], arguments.all_global_arguments
 _plain_entry_points, _plain_datum = connectors.entry_points, HostData.__getattr__
+_plain_pop = arguments.pop_global_arguments
+_well_typed: set[tuple[str, Any]] = set()
 
 
 def install() -> None:
@@ -42,6 +48,8 @@ def install() -> None:
     # Each time the names of all installed packages are looked through.
     connectors.entry_points = cache(_plain_entry_points)
     HostData.__getattr__ = datum  # type: ignore[method-assign]  # as it was, in one step
+    for taker in _takers:
+        taker[POP] = popped
     # pydantic looks for plugins of its own among all installed packages; there are none that are wanted.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
@@ -54,6 +62,8 @@ def remove() -> None:
     facts.all_global_arguments = arguments.all_global_arguments
     connectors.entry_points = _plain_entry_points
     HostData.__getattr__ = _plain_datum  # type: ignore[method-assign]  # as above
+    for taker in _takers:
+        taker[POP] = _plain_pop
 
 
 def imported() -> None:
@@ -99,3 +109,50 @@ def datum(self: HostData, key: str) -> Any:
         if key in found:
             return copy(found[key])
     raise AttributeError(f"Host `{self.host}` has no data `{key}`")
+
+
+def popped(state: State, host: Host, kwargs: dict[str, Any]) -> tuple[Any, list[str]]:
+    """
+    Take the 30 global arguments out of some arguments, and return their values, as pyinfra's own does.
+
+    pyinfra's looks through all data of the host for each of them, and has each value that is not the default
+    looked at by typeguard. It is called for each operation, deploy and fact.
+
+    + state: pyinfra's
+    + host: whose data has defaults
+    + kwargs: what an operation, a deploy or a fact is called with; those that are taken are gone from it
+
+    Raises pyinfra's ArgumentTypeError.
+    """
+    config = ctx_config.get() if ctx_config.isset() else state.config
+    outer: Any = host.current_deploy_kwargs or {}
+    datas = [data() if callable(data) else data for data in host.data.datas]
+    values: dict[str, Any] = {}
+    found_keys: list[str] = []
+    for key, type_ in arguments.all_global_arguments():
+        meta = arguments.all_argument_meta[key]
+        default = meta.default(config)
+        for data in datas:
+            if key in data:
+                default = copy(data[key])
+                break
+        if key in kwargs:
+            found_keys.append(key)
+            value = kwargs.pop(key)
+        else:
+            value = outer.get(key, default)
+        if meta.handler:
+            value = meta.handler(config, value)
+        if value != default:
+            _check_type(key, value, type_)
+        values[key] = value
+    return values, found_keys
+
+
+def _check_type(key: str, value: Any, type_: Any) -> None:
+    """Have a value's type checked, once for each that is the same and simple: True is no 1 here."""
+    known = (key, (type(value), value)) if type(value) in (bool, int, str, type(None)) else None
+    if known is None or known not in _well_typed:
+        raise_if_bad_type(value, type_, arguments.ArgumentTypeError, f"Invalid argument `{key}`:")
+        if known is not None:
+            _well_typed.add(known)

@@ -114,7 +114,7 @@ class Channel:
 
     def __init__(self, transport: Transport) -> None:
         self._channel = transport.open_session()
-        self._channel.exec_command(f"exec python3 -I -c {shlex.quote(text(PROGRAM))}")
+        self._channel.exec_command(f"exec python3 -IS -c {shlex.quote(text(PROGRAM))}")
         self._packer = zlib.compressobj()
         self._begun = False
         self._sending = RLock()

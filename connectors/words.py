@@ -46,9 +46,11 @@ def split(text: str) -> list[str] | None:
 
 def plain(command: str) -> Words | None:
     """
-    Return what a command comes to once all shells have done their part; None where that is not so simple.
+    Return what a command comes to once the shells that only take quotes off have done so; None where it
+    is not as pyinfra writes a fact's.
 
-    + command: as pyinfra writes it: "sh -c" with the fact's own command as one word
+    + command: as pyinfra writes it: "sh -c" with the fact's own command as one word. Where a shell has more
+      to do with that than to take it apart, it is that one shell's, without the login's around it
 
     Example: `plain("sh -c 'sh -c '\\"'\\"'echo $1'\\"'\\"' x 1'")` gives the words sh, -c, echo $1, x, 1
     """
@@ -56,10 +58,11 @@ def plain(command: str) -> Words | None:
     if outer is None or len(outer) != 3 or outer[:2] != ["sh", "-c"]:
         return None
     inner, needs = outer[2], None
+    alone = Words(words=outer, needs=None)
     found = NEEDS.fullmatch(inner)
     if found is not None:
         needs, inner = found[1], found[2]
     words = split(inner)
     if not words or words[0] not in PROGRAMS:
-        return None
+        return alone
     return Words(words=words, needs=needs)

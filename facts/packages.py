@@ -80,7 +80,10 @@ class Packages(FactBase[PackagesFields]):
 
 
 class UnitFields(TypedDict):
-    """One systemd unit: masked, known to systemd, running, and the files that show somebody uses it."""
+    """
+    One systemd unit: masked; the files that show somebody uses it, where it is not; where it is neither
+    masked nor in use, whether systemd knows it and whether it runs.
+    """
 
     masked: bool
     known: bool
@@ -90,7 +93,9 @@ class UnitFields(TypedDict):
 
 class Unit(FactBase[UnitFields]):
     """
-    Read whether a unit is masked, known or running, and whether somebody uses it; it need not exist.
+    Read whether a unit is masked, else whether somebody uses it, else whether it is known and runs.
+
+    It need not exist.
 
     + unit: unit's name with its ending
     + used_by: shell patterns of files that show that somebody uses it

@@ -1,7 +1,7 @@
 """
 Run the commands that come in over one open channel, and send back what they say.
 
-usage: python3 -I -c ...     standard input: frames in one zlib stream; standard output: frames
+usage: python3 -IS -c ...     standard input: frames in one zlib stream; standard output: frames
 
 A frame has a number, a kind and a length (">IBI"), and that many bytes. In: RUN, a command that begins at
 once, and READ, one that waits its turn, so that a host does no more of them at a time than it has CPUs: JSON
@@ -39,8 +39,15 @@ waiting = collections.deque()
 turn = threading.Condition()
 
 
+def frame(number, kind, payload=b""):
+    return HEADER.pack(number, kind, len(payload)) + payload
+
+
 def send(number, kind, payload=b""):
-    data = HEADER.pack(number, kind, len(payload)) + payload
+    write(frame(number, kind, payload))
+
+
+def write(data):
     with writing:
         try:
             while data:
@@ -60,16 +67,21 @@ def feed(pipe, text):
 
 
 def run(number, request, forks):
+    """
+    Run a command and send what it says, and at its end its exit code.
+
+    What only reads is waited for as a whole: it goes out in one piece, which is one packet, and not three.
+    """
+    whole = request.get("whole")
     words = request.get("words") or [SHELL, "-c", request["command"]]
     if request.get("needs") and shutil.which(request["needs"]) is None:
-        send(number, OUT, MISSING)
-        send(number, EXIT, b"0")
+        write(frame(number, OUT, MISSING) + frame(number, EXIT, b"0"))
     elif words[:3] == ["python3", "-I", "-c"]:
         with forking:
             out, err, status = forks.start(words[3:])
         with open(out, "rb", 0) as stdout, open(err, "rb", 0) as stderr, open(status, "rb", 0) as end:
-            pass_on(number, stdout, stderr)
-            send(number, EXIT, end.read() or b"-1")
+            held = pass_on(number, stdout, stderr, whole)
+            write(held + frame(number, EXIT, end.read() or b"-1"))
     else:
         process = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
@@ -79,13 +91,20 @@ def run(number, request, forks):
             threading.Thread(target=feed, args=(process.stdin, request["stdin"]), daemon=True).start()
         else:
             process.stdin.close()
-        pass_on(number, process.stdout, process.stderr)
+        held = pass_on(number, process.stdout, process.stderr, whole)
         code = process.wait()
-        send(number, EXIT, str(code if code >= 0 else -1).encode())
+        write(held + frame(number, EXIT, str(code if code >= 0 else -1).encode()))
 
 
-def pass_on(number, out, err):
-    """Send both outputs as they come, until both are closed: by the command, and by what it left running."""
+def pass_on(number, out, err, whole):
+    """
+    Send both outputs as they come, until both are closed: by the command, and by what it left running.
+
+    + whole: hold them back as long as they are short
+
+    Return what is still to be sent.
+    """
+    held = b""
     with selectors.DefaultSelector() as pipes:
         pipes.register(out, selectors.EVENT_READ, OUT)
         pipes.register(err, selectors.EVENT_READ, ERR)
@@ -93,10 +112,14 @@ def pass_on(number, out, err):
             for key, _ in pipes.select():
                 piece = os.read(key.fd, PIECE)
                 if piece:
-                    send(number, key.data, piece)
+                    held += frame(number, key.data, piece)
+                    if not whole or len(held) > PIECE:
+                        write(held)
+                        held = b""
                 else:
                     pipes.unregister(key.fileobj)
                     key.fileobj.close()
+    return held
 
 
 def guarded(number, request, forks):
@@ -143,7 +166,7 @@ def main():
         else:
             with turn:
                 if kind == READ:
-                    waiting.append((number, json.loads(payload)))
+                    waiting.append((number, {**json.loads(payload), "whole": True}))
                     turn.notify()
                 else:
                     while waiting:

@@ -1,7 +1,6 @@
 # What a file of configuration is, and how it differs from what it was: a part of config-guard.py and of the
 # programs that ask about it.
 import contextlib
-import difflib
 import grp
 import json
 import os
@@ -110,6 +109,8 @@ def changed(before, after):
 
 def difference(before, after):
     """Return the lines, or keys, in which content differs; nothing of what may not be shown but its keys."""
+    import difflib  # for the few differences that there are: it takes 3 ms to load
+
     if before is None or after is None or before.get("digest") == after.get("digest"):
         return []
     if "text" in before and "text" in after:

@@ -9,16 +9,23 @@ shift
 dpkg-query --show --showformat '${db:Status-Abbrev}|${Package}|${Provides}\n' | awk -F '|' -v names="$*" '
     BEGIN { count = split(names, list, " "); for (i = 1; i <= count; i++) asked[list[i]] }
     substr($1, 2, 1) == "i" {
-        if ($2 in asked) print "installed " $2
+        if ($2 in asked) found[$2]
         provided = split($3, parts, /, */)
         for (i = 1; i <= provided; i++) {
             sub(/ .*/, "", parts[i])
-            if (parts[i] in asked) print "installed " parts[i]
+            if (parts[i] in asked) found[parts[i]]
         }
-    }' | sort -u
+    }
+    END {
+        # In the order of their names, each once.
+        for (i = 2; i <= count; i++)
+            for (j = i; j > 1 && list[j] < list[j - 1]; j--) { name = list[j]; list[j] = list[j - 1]; list[j - 1] = name }
+        for (i = 1; i <= count; i++) if (list[i] in found && list[i] != list[i - 1]) print "installed " list[i]
+    }'
 
 lists=/var/lib/apt/lists
-if [ -n "$(find "$lists" -maxdepth 1 -name '*_Packages*' -print -quit)" ]; then
+for file in "$lists"/*_Packages*; do break; done
+if [ -e "$file" ]; then
     # Sources changed after the lists were read make the lists old, whatever the clock says.
     if [ -z "$(find /etc/apt -name '*.list' -newer "$lists" -print -o -name '*.sources' -newer "$lists" -print)" ]; then
         echo "lists $(($(date +%s) - $(stat -c %Y "$lists")))"

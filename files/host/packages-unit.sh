@@ -1,14 +1,24 @@
-# Say whether a unit is masked, known or running, and which files show that somebody uses it.
+# Say whether a unit is masked, else which files show that somebody uses it, and else how it stands.
 # usage: packages-unit.sh UNIT PATTERN...
 set -eu
 export LC_ALL=C
 unit=$1
 shift
-if [ "$(readlink "/etc/systemd/system/$unit" || [ $? -eq 1 ])" = /dev/null ]; then echo "masked yes"; fi
-systemctl show --property LoadState,ActiveState "$unit" | sed -n 's/^LoadState=/load /p; s/^ActiveState=/state /p'
+if [ -L "/etc/systemd/system/$unit" ] && [ "$(readlink "/etc/systemd/system/$unit")" = /dev/null ]; then
+    echo "masked yes"
+    exit 0
+fi
+used=
 # The patterns are to be expanded here.
 for pattern in "$@"; do
     for file in $pattern; do
-        if [ -e "$file" ]; then echo "used $file"; fi
+        if [ -e "$file" ]; then
+            echo "used $file"
+            used=yes
+        fi
     done
 done
+# Asking systemd takes 10 ms of a core, and makes a difference only here.
+if [ -z "$used" ]; then
+    systemctl show --property LoadState,ActiveState "$unit" | sed 's/^LoadState=/load /; s/^ActiveState=/state /'
+fi

@@ -21,7 +21,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+
+from started_files import changed_since
 
 PROGRAM = "/usr/sbin/pgbouncer"
 UNITS = Path("/etc/systemd/system")
@@ -33,7 +34,7 @@ class RefusedError(Exception):
     """Something that the person who runs this has to read."""
 
 
-def call(*command: str, **more: Any) -> subprocess.CompletedProcess[str]:
+def call(*command: str, **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, **more)
 
 
@@ -65,7 +66,7 @@ def wanted_users(role: str) -> str:
         "postgres",
     ]
     done = call(
-        "runuser", "-u", "postgres", "--", *psql, "-v", f"role={role}",
+        "setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", *psql, "-v", f"role={role}",
         input="select rolpassword from pg_authid where rolname = :'role'"
         " and rolpassword like 'SCRAM-SHA-256$%';",
     )  # fmt: skip
@@ -87,17 +88,11 @@ def started(unit: str) -> str:
     return f"/run/{unit.removesuffix('.service')}.started"
 
 
-def due(unit: str) -> str:
+def due(unit: str, active: bool) -> str:
     """Say what makes a pool work by its files: "nothing", "reload" or "restart"."""
-    record = Path(started(unit))
-    if call("systemctl", "is-active", unit).stdout.strip() != "active" or not record.exists():
+    changed = changed_since(started(unit))
+    if not active or changed is None:
         return "restart"
-    changed = [
-        path
-        for line in record.read_text().splitlines()
-        for was, path in [line.split(maxsplit=1)]
-        if digest(path) != was
-    ]
     if not changed:
         return "nothing"
     # The unit names its port: another one needs a new socket.
@@ -112,7 +107,9 @@ def owner(path: str) -> str:
     return f"{about.st_uid} {about.st_gid} {about.st_mode & 0o7777:o}"
 
 
-def state(unit: str, ini: str, users: str, role: str) -> dict[str, Any]:
+def state(unit: str, ini: str, users: str, role: str) -> dict[str, object]:
+    shown = call("systemctl", "show", "-p", "ActiveState,UnitFileState", unit).stdout
+    about = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
     try:
         same = Path(users).read_text() == wanted_users(role)
     except (FileNotFoundError, RefusedError):
@@ -122,8 +119,8 @@ def state(unit: str, ini: str, users: str, role: str) -> dict[str, Any]:
         "ini": digest(ini),
         "unit": digest(UNITS / unit),
         "users": same and owner(users) == owner(ini),
-        "enabled": call("systemctl", "is-enabled", unit).stdout.strip() == "enabled",
-        "due": due(unit),
+        "enabled": about.get("UnitFileState") == "enabled",
+        "due": due(unit, about.get("ActiveState") == "active"),
     }
 
 
@@ -211,7 +208,7 @@ def apply(unit: str, ini: str, users: str, role: str) -> None:
     write(UNITS / unit, given["unit"], 0, 0o644)
     must("systemctl", "--quiet", "--no-reload", "enable", unit)
     must("systemctl", "daemon-reload")
-    what = due(unit)
+    what = due(unit, is_active(unit))
     if what == "nothing":
         return
     done = call("systemctl", what, unit)

@@ -16,17 +16,18 @@ import hmac
 import json
 import os
 import re
-import secrets
 import stat
-import stringprep
 import subprocess
 import sys
-import unicodedata
 from pathlib import Path
 
 VERIFIER = re.compile(r"SCRAM-SHA-256\$(\d+):([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+):([A-Za-z0-9+/=]+)")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # Unicode's category Cc
 SALT_BYTES = 16  # what PostgreSQL itself uses
 DEFAULT_ITERATIONS = 4096  # PostgreSQL's before 16, where scram_iterations came
+
+
+AS_POSTGRES = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
 
 
 class RefusedError(Exception):
@@ -37,6 +38,10 @@ def saslprep(password: str) -> str:
     """Prepare a password as RFC 4013 says, which every SCRAM client does before it logs in."""
     if password.isascii():
         return password  # PostgreSQL takes plain ASCII as it is
+    # Imported for those few: their tables take longer to load than all the rest to run.
+    import stringprep
+    import unicodedata
+
     mapped = "".join(
         " " if stringprep.in_table_c12(c) else c for c in password if not stringprep.in_table_b1(c)
     )
@@ -96,13 +101,13 @@ def read_password(file: str) -> str:
     password = text[:-1] if text.endswith("\n") else text
     if not password:
         raise RefusedError("is empty; write the password into it, or remove it so that a new one is made")
-    if any(unicodedata.category(character) == "Cc" for character in password):
+    if CONTROL.search(password):
         raise RefusedError("has more than one line or a control character in it; write one line of text")
     return saslprep(password)
 
 
 def psql(sql: str, *variables: str) -> str:
-    command = ["runuser", "-u", "postgres", "--", f"{os.environ['CLUSTER_BIN']}/psql", "-X", "-q", "-A", "-t"]
+    command = [*AS_POSTGRES, f"{os.environ['CLUSTER_BIN']}/psql", "-X", "-q", "-A", "-t"]
     options = ["-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose", "-d", "postgres"]
     for variable in variables:
         options += ["-v", variable]
@@ -124,7 +129,7 @@ def kept_verifiers(roles: list[str]) -> dict[str, str | None]:
 
 def set_password(role: str, password: str) -> None:
     iterations = int(psql("select current_setting('scram_iterations', true);") or DEFAULT_ITERATIONS)
-    new = verifier(password, secrets.token_bytes(SALT_BYTES), iterations)
+    new = verifier(password, os.urandom(SALT_BYTES), iterations)
     # Nothing of this statement may stay anywhere: log, statistics, or the log of a failed statement.
     psql(
         "begin;\n"

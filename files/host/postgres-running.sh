@@ -6,7 +6,7 @@ set -eu
 action=$1
 start=auto
 if [ -e "$CLUSTER_CONF/start.conf" ]; then
-    start=$(sed -n 's/^[[:space:]]*\([a-z]\{1,\}\).*/\1/p' "$CLUSTER_CONF/start.conf" | head -n 1)
+    start=$(sed -n 's/^[[:space:]]*\([a-z]\{1,\}\).*/\1/p; T; q' "$CLUSTER_CONF/start.conf")
 fi
 if [ -d /run/systemd/system ]; then
     # is-enabled says so by its output and by its exit code; 1 is "disabled" or "masked".
@@ -16,8 +16,12 @@ else
 fi
 pid_file=$CLUSTER_DATA/postmaster.pid
 accepts() {
-    [ -e "$pid_file" ] && [ -e "/proc/$(sed -n 1p "$pid_file")" ] || return 1
-    case $(sed -n 8p "$pid_file") in ready* | standby*) ;; *) return 1 ;; esac
+    [ -e "$pid_file" ] || return 1
+    pid= word=
+    { read -r pid && read -r _ && read -r _ && read -r _ && read -r _ && read -r _ && read -r _ &&
+        read -r word; } <"$pid_file" || [ $? -eq 1 ] # a line that is not there yet is empty
+    [ -e "/proc/$pid" ] || return 1
+    case $word in ready* | standby*) ;; *) return 1 ;; esac
 }
 
 if [ "$action" = ask ]; then

@@ -1,12 +1,16 @@
 """
 Run Python programs in forks of this interpreter, which has started and has imported what they import.
 
-A part of command-runner.py. An interpreter of their own takes each of them 20 to 30 ms of a core.
+A part of command-runner.py. An interpreter of their own takes each of them 20 to 30 ms of a core. They find
+the standard library alone: that interpreter was started without looking for more.
 """
 
+import contextlib
+import gc
 import importlib
 import json
 import os
+import select
 import signal
 import socket
 import struct
@@ -16,7 +20,7 @@ import types
 
 LENGTH = struct.Struct(">I")
 # What the facts' programs import.
-IMPORTED = ("glob", "grp", "hashlib", "pwd", "re", "shutil", "subprocess", "tempfile")
+IMPORTED = ("glob", "grp", "hashlib", "pathlib", "pwd", "re", "shutil", "subprocess", "tempfile")
 
 
 class Forks:
@@ -49,54 +53,85 @@ class Forks:
 
 
 def serve(requests):
-    """Fork for each request, until the other end is closed; children are nobody's to wait for."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    """Fork for each request, and tell how each child ended, until the other end is closed."""
+    ended, end = os.pipe()
+    os.set_blocking(end, False)
+    signal.set_wakeup_fd(end, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
     # The frames come in and go out here, and are not ours.
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1):
         os.dup2(nothing, number)
     for name in IMPORTED:
         importlib.import_module(name)
+    # What is here is never garbage: a child that looked through it would have to copy it.
+    gc.freeze()
+    children = {}
+    waited = select.poll()
+    for handle in (requests.fileno(), ended):
+        waited.register(handle, select.POLLIN)
     while True:
+        ready = {handle for handle, _ in waited.poll()}
+        if ended in ready:
+            os.read(ended, 4096)
+            tell(children)
+        if requests.fileno() not in ready:
+            continue
         head, pipes, _, _ = socket.recv_fds(requests, LENGTH.size, 3)
         if len(head) < LENGTH.size:
             os._exit(0)
         text = b""
         while len(text) < LENGTH.unpack(head)[0]:
             text += requests.recv(LENGTH.unpack(head)[0] - len(text))
-        if os.fork() == 0:
-            watch(json.loads(text), *pipes)
-        for pipe in pipes:
+        out, err, status = pipes
+        program, *arguments = json.loads(text)
+        # Here, where the compiler is warm: each child would have to copy what it works with.
+        code = compiled(program)
+        child = os.fork()
+        if child == 0:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            os.dup2(out, 1)
+            os.dup2(err, 2)
+            os.closerange(3, max(os.sysconf("SC_OPEN_MAX"), 3))
+            become(program, code, arguments)
+        children[child] = status
+        # Whoever reads waits until all who could write have ended.
+        for pipe in (out, err):
             os.close(pipe)
 
 
-def watch(words, out, err, status):
-    """Run a program in a child, and tell how it ended."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    child = os.fork()
-    if child == 0:
-        os.dup2(out, 1)
-        os.dup2(err, 2)
-        os.closerange(3, max(os.sysconf("SC_OPEN_MAX"), 3))
-        become(words)
-    # Whoever reads waits until all who could write have ended.
-    for pipe in (out, err):
-        os.close(pipe)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if code >= 0:
-        os.write(status, str(code).encode())
-    os._exit(0)
+def tell(children):
+    """Say how those children ended that have: to whoever reads from each one's descriptor."""
+    while children:
+        pid, how = os.waitpid(-1, os.WNOHANG)
+        if pid == 0:
+            return
+        status = children.pop(pid)
+        code = os.waitstatus_to_exitcode(how)
+        if code >= 0:
+            with contextlib.suppress(OSError):  # nobody reads it any more
+                os.write(status, str(code).encode())
+        os.close(status)
 
 
-def become(words):
+def compiled(program):
+    """Return a program's code; None where it has none, which the child is to say."""
+    try:
+        return compile(program, "<string>", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def become(program, ready, arguments):
     """Do what `python3 -I -c` would do with a program, in a session of its own, and end."""
     os.setsid()
-    program, *arguments = words
     sys.argv = ["-c", *arguments]
     code = 1
     try:
         sys.modules["__main__"] = types.ModuleType("__main__")
-        exec(compile(program, "<string>", "exec"), vars(sys.modules["__main__"]))
+        ready = ready or compile(program, "<string>", "exec", dont_inherit=True)
+        exec(ready, vars(sys.modules["__main__"]))
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)

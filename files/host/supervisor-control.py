@@ -3,16 +3,15 @@
 #        supervisor-control.py update|restart|stop UNIT CONFIG SECONDS [OPTION...]
 # SECONDS is how long services may take to stop and then to be RUNNING, unless --timeout says otherwise.
 # Sent along for each run of a playbook; installed as APP-restart and APP-status for people.
-import argparse
 import json
 import os
 import subprocess
 import sys
 import time
-import xmlrpc.client
 
+from started_files import changed_since
 from supervisor_reasons import declared, explain, read_programs, reason, record
-from supervisor_rpc import NO_ANSWER, supervisor_at
+from supervisor_rpc import NO_ANSWER, FaultError, supervisor_at
 
 VERB, UNIT, CONFIG = sys.argv[1:4]
 APP = UNIT.rsplit(".", 1)[0]
@@ -55,16 +54,20 @@ def processes(rpc):
     return {full_name(info): info for info in rpc.getAllProcessInfo()}
 
 
+def autostarted(infos):
+    return {full_name(info) for info in infos if info["autostart"]}
+
+
 def wanted(rpc):
     """Return the programs that are declared to run; the parsed configuration must be fresh."""
-    return {full_name(info) for info in rpc.getAllConfigInfo() if info["autostart"]}
+    return autostarted(rpc.getAllConfigInfo())
 
 
 def reread(rpc):
     try:
         return rpc.reloadConfig()[0]
-    except xmlrpc.client.Fault as fault:
-        raise FailedError(f"supervisor refuses {CONFIG}: {fault.faultString}; nothing was changed") from None
+    except FaultError as fault:
+        raise FailedError(f"supervisor refuses {CONFIG}: {fault}; nothing was changed") from None
 
 
 def unit_state():
@@ -78,9 +81,7 @@ def unit_state():
 def state():
     """Print all that a run has to know, as JSON."""
     unit = unit_state()
-    fresh = os.path.exists(STARTED) and (
-        subprocess.run(["sha256sum", "--check", "--status", STARTED], capture_output=True).returncode == 0
-    )
+    fresh = changed_since(STARTED) == []
     found = {
         "active": unit["ActiveState"] == "active",
         "enabled": unit["UnitFileState"] == "enabled",
@@ -90,16 +91,17 @@ def state():
         "programs": {},
     }
     try:
-        rpc = connect()
-        added, changed, removed = reread(rpc)
-    except FailedError:
+        # All at once: each question makes supervisor wake up, and take a connection.
+        _, lists, configured, infos = supervisor_at(SOCKET, ANSWER_SECONDS).several(
+            "getState", "reloadConfig", "getAllConfigInfo", "getAllProcessInfo"
+        )
+    except NO_ANSWER:
         return found
-    autostarted = wanted(rpc)
+    added, changed, removed = lists[0]
+    meant = autostarted(configured)
     found["answers"] = True
     found["pending"] = sorted({*added, *changed, *removed})
-    found["programs"] = {
-        name: info["statename"] for name, info in processes(rpc).items() if name in autostarted
-    }
+    found["programs"] = {full_name(info): info["statename"] for info in infos if full_name(info) in meant}
     return found
 
 
@@ -162,13 +164,13 @@ def update(deadline):
         rpc.removeProcessGroup(group)
     for group in [*changed, *added]:
         rpc.addProcessGroup(group)
-    autostarted = wanted(rpc)
+    meant = wanted(rpc)
     found = processes(rpc)
     dead = {
         name: info
         for name, info in found.items()
         # Supervisor starts those of new groups itself.
-        if info["statename"] in GONE and name in autostarted and info["group"] not in {*changed, *added}
+        if info["statename"] in GONE and name in meant and info["group"] not in {*changed, *added}
     }
     for name in dead:
         start(rpc, name)
@@ -189,9 +191,9 @@ def update(deadline):
 def start(rpc, name):
     try:
         rpc.startProcess(name, False)
-    except xmlrpc.client.Fault as fault:
+    except FaultError as fault:
         # It came up by itself meanwhile, or cannot: then waiting for it tells why.
-        if not fault.faultString.startswith(("ALREADY_STARTED", "SPAWN_ERROR", "NO_FILE", "NOT_EXECUTABLE")):
+        if not str(fault).startswith(("ALREADY_STARTED", "SPAWN_ERROR", "NO_FILE", "NOT_EXECUTABLE")):
             raise
 
 
@@ -214,9 +216,9 @@ def restart(services, timeout):
     for name in services:
         try:
             rpc.stopProcess(name, False)
-        except xmlrpc.client.Fault as fault:
+        except FaultError as fault:
             # It has stopped already, or still is at it since an earlier try.
-            if not fault.faultString.startswith("NOT_RUNNING"):
+            if not str(fault).startswith("NOT_RUNNING"):
                 raise
     slow = wait_gone(rpc, {name.split(":")[0] for name in services}, deadline)
     others = [name for name in services if name not in slow]
@@ -244,13 +246,15 @@ def status():
     width = max(map(len, found), default=0)
     for name, info in sorted(found.items()):
         print(f"{name:{width}}  {info['statename']:8}  {info['description']}")
-    autostarted = wanted(rpc)
-    running = [name for name in autostarted if name in found and found[name]["statename"] == "RUNNING"]
-    print(f"{APP}: {len(running)} of {len(autostarted)} services RUNNING")
-    return len(running) == len(autostarted)
+    meant = wanted(rpc)
+    running = [name for name in meant if name in found and found[name]["statename"] == "RUNNING"]
+    print(f"{APP}: {len(running)} of {len(meant)} services RUNNING")
+    return len(running) == len(meant)
 
 
 def arguments():
+    import argparse  # which takes a while, and `state` takes no arguments
+
     about = {
         "restart": f"Stop {APP}, start it with {CONFIG}, wait until every service runs, show the table.",
         "status": f"Show the services of {APP}; exit code 1 if one that should run does not.",
@@ -274,10 +278,10 @@ def arguments():
 
 
 def main():
-    given = arguments()
     if VERB == "state":
         print(json.dumps(state()))
         return 0
+    given = arguments()
     if VERB == "update":
         update(time.monotonic() + given.timeout)
         return 0

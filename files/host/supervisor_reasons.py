@@ -1,19 +1,23 @@
 # Why a program of supervisor is restarted: what it was started with against what is configured now, named
 # and never its value; and why one does not run. Part of supervisor-control.py.
-import configparser
 import glob
 import json
 import os
 import re
-import shlex
 
 LOG_LINES = 10
 VENV = re.compile(r"/venvs/[^/\s]+/")
 
 
+def a_parser():
+    import configparser  # as shlex below: `state` needs neither, and they take 5 ms of a core to import
+
+    return configparser.RawConfigParser(inline_comment_prefixes=(";", "#"), strict=False)
+
+
 def parse(text):
     """Return the programs of a configuration as supervisor reads them: name to its options."""
-    parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"), strict=False)
+    parser = a_parser()
     parser.read_string(text)
     found = [section for section in parser.sections() if section.startswith("program:")]
     return {section[len("program:") :].strip(): dict(parser.items(section)) for section in found}
@@ -21,6 +25,8 @@ def parse(text):
 
 def read_programs(pattern):
     """Return all programs that some files declare; a file that cannot be read declares none."""
+    import configparser
+
     found = {}
     for path in sorted(glob.glob(pattern)):
         try:
@@ -33,7 +39,7 @@ def read_programs(pattern):
 
 def declared(config):
     """Return all programs that a supervisord.conf includes."""
-    parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"), strict=False)
+    parser = a_parser()
     parser.read(config)
     found = {}
     for pattern in parser.get("include", "files", fallback="").split():
@@ -67,6 +73,8 @@ def code(directory):
 
 def variables(text):
     """Return the variables of an `environment` option, by the rules of supervisor's own parser."""
+    import shlex
+
     lexer = shlex.shlex(text)
     lexer.wordchars += "/.+-():"
     tokens = list(lexer)

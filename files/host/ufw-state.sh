@@ -5,11 +5,14 @@ export LC_ALL=C
 # The port of the login in use: sudo drops SSH_CONNECTION, so ask the processes above this one for theirs.
 pid=$$
 port=
+case ${SSH_CONNECTION-} in *\ *[0-9]) port=${SSH_CONNECTION##* } ;; esac
 while [ "$pid" -gt 1 ] && [ -z "$port" ]; do
     if [ -r "/proc/$pid/environ" ]; then
         port=$(tr '\0' '\n' <"/proc/$pid/environ" | sed -n 's/^SSH_CONNECTION=.* \([0-9]*\)$/\1/p')
     fi
-    pid=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$pid/status")
+    while read -r word value; do
+        if [ "$word" = PPid: ]; then pid=$value; fi
+    done <"/proc/$pid/status"
 done
 if [ -n "$port" ]; then
     echo "port $port"
@@ -21,19 +24,40 @@ if [ -e /var/lib/hostwright/undo/ufw/armed ]; then echo "armed yes"; fi
 if ! command -v ufw >/dev/null; then exit 0; fi
 echo "installed yes"
 sed -n 's/^ENABLED=/enabled /p' /etc/ufw/ufw.conf
-sed -n 's/^DEFAULT_INPUT_POLICY=/incoming /p; s/^DEFAULT_OUTPUT_POLICY=/outgoing /p; s/^IPV6=/ipv6 /p' \
-    /etc/default/ufw
+ipv6=
+while IFS='=' read -r word value || [ -n "$word" ]; do
+    case $word in
+    DEFAULT_INPUT_POLICY) echo "incoming $value" ;;
+    DEFAULT_OUTPUT_POLICY) echo "outgoing $value" ;;
+    IPV6)
+        echo "ipv6 $value"
+        ipv6=$value
+        ;;
+    esac
+done </etc/default/ufw
 # Exit code 1 is "disabled" or "masked", which it also says.
 echo "boot $(systemctl is-enabled ufw.service || [ $? -eq 1 ])"
-# The chains that `ufw status` looks for, without the 50 ms that it takes.
+# The chains that `ufw status` looks for, without the 50 ms that it takes; all that there are in one go.
 loaded() {
+    chains=$("$1" -S) || return 1
     for direction in input output forward; do
-        iptables -n -L "ufw-user-$direction" >/dev/null 2>&1 || return 1
-        if [ "$ipv6" = yes ]; then ip6tables -n -L "ufw6-user-$direction" >/dev/null 2>&1 || return 1; fi
+        case "
+$chains
+" in
+        *"
+-N $2-$direction
+"*) ;;
+        *) return 1 ;;
+        esac
     done
 }
-ipv6=$(sed -n 's/^IPV6=//p' /etc/default/ufw | tr -d '"' | tr '[:upper:]' '[:lower:]')
-if loaded; then echo "status active"; else echo "status inactive"; fi
+status=active
+if ! loaded iptables ufw-user; then
+    status=inactive
+else
+    case $ipv6 in [yY][eE][sS] | \"[yY][eE][sS]\") loaded ip6tables ufw6-user || status=inactive ;; esac
+fi
+echo "status $status"
 # It takes 50 ms to say what these files say; ufw-apply.sh kept its words, beside their digest.
 # Where it has kept none, sed's word about that is no news, and ufw is asked.
 kept=/var/lib/hostwright/ufw-rules

@@ -27,8 +27,10 @@ BURN = (
     f"import subprocess\nimport sys\n\n\n{TICK}    if context.ticks == 0:\n        {CHILD}\n        {CHILD}\n"
 )
 TALK = (
-    TICK
-    + '    for _ in range(9):\n        context.log.info("tick %d: once more for the log", context.ticks)\n'
+    "import threading\nimport time\n\n\ndef talk(context: Context) -> None:\n    while True:\n"
+    '        context.log.info("once more for the log")\n        time.sleep(0.1)\n\n\n'
+    f"{TICK}    if context.ticks == 0:\n"
+    "        threading.Thread(target=talk, args=[context], daemon=True).start()\n"
 )
 
 

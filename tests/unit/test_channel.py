@@ -150,6 +150,18 @@ def test_reading_commands_that_are_dropped_end(channel: Channel) -> None:
         assert replies[0].code() == 0
 
 
+def test_what_only_reads_comes_as_a_whole(channel: Channel) -> None:
+    """One packet, and not one for each piece; a long answer comes as it is written."""
+    short, long = channel.read(["echo one; sleep 1; echo two", "seq 100000; sleep 1"])
+    with gevent.Timeout(20):
+        while not long._pieces[OUT]:
+            gevent.sleep(0.01)
+        assert not long.ended()
+        assert short._pieces[OUT] == []
+        assert (short.code(), list(short.lines(OUT))) == (0, ["one\n", "two\n"])
+        assert (long.code(), len(list(long.lines(OUT)))) == (0, 100_000)
+
+
 def asked(channel: Channel, *words: str) -> tuple[int, str, str]:
     """Have a fact's command run that comes to these words."""
     reply = channel.read([f"sh -c {shlex.quote(shlex.join(words))}"])[0]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyinfra.api import Inventory, arguments
+from pyinfra.api import Config, Inventory, State, arguments
 from pyinfra.api.host import HostData
 from pyinfra.api.util import get_operation_order_from_stack
 
@@ -104,3 +104,36 @@ def test_data_of_a_host_is_what_pyinfra_finds() -> None:
             ask(data, "_su_user")
         texts.append(str(caught.value))
     assert texts[0] == texts[1]
+
+
+def test_global_arguments_are_those_that_pyinfra_takes() -> None:
+    shops: Any = ([("one", {})], {"_sudo_user": "deploy"})
+    given_data = {"_env": {"A": "1"}, "_success_exit_codes": [0, 3]}
+    inventory = Inventory(([("one", given_data)], {"_sudo": True}), shops=shops)
+    state = State(inventory, Config(RETRY=2))
+    host = inventory.get_host("one")
+    plain = arguments.pop_global_arguments
+    for outer in (None, {"_su_user": "outer", "_env": {"B": "2"}}):
+        host.current_deploy_kwargs = outer  # type: ignore[assignment]  # pyinfra's own are all of them
+        for given in ({}, {"_sudo": False, "mine": 1}, {"_env": {"C": "3"}, "name": "Say"}, {"_timeout": 4}):
+            kwargs: list[dict[str, Any]] = [{**given}, {**given}]
+            found, expected = overhead.popped(state, host, kwargs[0]), plain(state, host, kwargs[1])
+            assert found == expected
+            assert list(found[0]) == list(expected[0])
+            assert kwargs[0] == kwargs[1]
+            again = overhead.popped(state, host, {})[0]
+            assert found[0]["_success_exit_codes"] is not again["_success_exit_codes"]
+
+
+@pytest.mark.parametrize("bad", [{"_sudo": "yes"}, {"_timeout": "4"}, {"_env": 3}, {"_sudo": 2}])
+def test_a_global_argument_of_a_wrong_type_is_refused_each_time(bad: dict[str, Any]) -> None:
+    inventory: Any = Inventory((["one"], {}))
+    state, host = State(inventory, Config()), inventory.get_host("one")
+    # A value that is well typed somewhere says nothing about another argument.
+    overhead.popped(state, host, {"_timeout": 4, "_sudo_user": "yes", "_retries": 2})
+    texts = []
+    for ask in (overhead.popped, arguments.pop_global_arguments, overhead.popped):
+        with pytest.raises((arguments.ArgumentTypeError, AttributeError, TypeError, ValueError)) as caught:
+            ask(state, host, {**bad})
+        texts.append((type(caught.value), str(caught.value)))
+    assert texts[0] == texts[1] == texts[2]

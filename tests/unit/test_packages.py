@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pytest
 from pyinfra.api import OperationError
 
 from facts.packages import Packages, Ready, Unit
+from facts.script import text
 from operations.packages import check_names, old
 
 
@@ -45,3 +49,18 @@ def test_facts() -> None:
     assert Unit().process(["load loaded", "state activating", "used /etc/x y.conf"]) == {
         "masked": False, "known": True, "running": True, "used": ["/etc/x y.conf"],
     }  # fmt: skip
+
+
+def test_systemd_is_asked_of_a_unit_only_where_that_decides(tmp_path: Path) -> None:
+    (tmp_path / "systemctl").write_text("#!/bin/sh\necho ActiveState=asked\n")
+    (tmp_path / "systemctl").chmod(0o755)
+    (tmp_path / "a.conf").touch()
+
+    def said(*patterns: str) -> str:
+        words = ["sh", "-c", text("packages-unit.sh"), "packages-unit.sh", "no-such.service", *patterns]
+        env = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+        return subprocess.run(words, env=env, capture_output=True, text=True, check=True).stdout
+
+    assert said() == "state asked\n"
+    assert said(f"{tmp_path}/*.nothing") == "state asked\n"
+    assert said(f"{tmp_path}/*.nothing", f"{tmp_path}/*.conf") == f"used {tmp_path}/a.conf\n"

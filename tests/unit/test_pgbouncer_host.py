@@ -20,11 +20,12 @@ def program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    monkeypatch.syspath_prepend(PROGRAM.parent)
     spec.loader.exec_module(module)
     monkeypatch.setenv("CLUSTER_BIN", "/bin")
 
     def call(*command: str, **_: Any) -> subprocess.CompletedProcess[str]:
-        said = VERIFIER if command[0] == "runuser" else {"is-active": "active", "is-enabled": "enabled"}
+        said = VERIFIER if command[0] == "setpriv" else {"show": "ActiveState=active\nUnitFileState=enabled"}
         text = said if isinstance(said, str) else said[command[1]]
         return subprocess.CompletedProcess(command, 0, f"{text}\n", "")
 
@@ -48,23 +49,23 @@ def files(program: Any, tmp_path: Path) -> dict[str, Path]:
 
 
 def test_nothing_is_due(program: Any, files: dict[str, Path]) -> None:
-    assert program.due("p.service") == "nothing"
+    assert program.due("p.service", True) == "nothing"
 
 
 @pytest.mark.parametrize(("changed", "due"), [("ini", "reload"), ("users", "reload"), ("unit", "restart")])
 def test_what_changed_says_what_is_due(program: Any, files: dict[str, Path], changed: str, due: str) -> None:
     files[changed].write_text("another")
-    assert program.due("p.service") == due
+    assert program.due("p.service", True) == due
 
 
 def test_a_file_that_went_is_a_change(program: Any, files: dict[str, Path]) -> None:
     files["ini"].unlink()
-    assert program.due("p.service") == "reload"
+    assert program.due("p.service", True) == "reload"
 
 
 def test_without_a_record_it_is_started_again(program: Any, files: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "started").unlink()
-    assert program.due("p.service") == "restart"
+    assert program.due("p.service", True) == "restart"
 
 
 def test_no_verifier_leaves_the_host(program: Any, files: dict[str, Path]) -> None:

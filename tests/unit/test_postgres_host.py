@@ -169,6 +169,23 @@ def test_server_that_is_down_or_not_ready(tmp_path: Path, pid: str, status: str)
         assert (done.returncode, "does not accept connections" in done.stderr) == (1, True)
 
 
+@pytest.mark.parametrize("lines", [0, 1, 4, 7])
+def test_a_server_that_has_not_written_all_of_its_file_is_not_up(tmp_path: Path, lines: int) -> None:
+    data = make_cluster(tmp_path, "15/main")
+    whole = [str(os.getpid()), str(data), "1", "5433", "/run/here", "*", "1 2"]
+    (data / "postmaster.pid").write_text("".join(f"{line}\n" for line in whole[:lines]))
+    done = cluster(tmp_path, "", "ask-up", "echo", "no")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_last_data_directory_of_a_configuration_counts(tmp_path: Path) -> None:
+    data = make_cluster(tmp_path, "15/main")
+    with (tmp_path / "15/main/postgresql.conf").open("a") as file:
+        file.write("data_directory = '/another/one'\n# data_directory = '/none'\n")
+    said = cluster(tmp_path, "", "exists", "sh", "-c", "echo $CLUSTER_DATA").stdout
+    assert said == "/another/one\n" != f"{data}\n"
+
+
 def within(root: Path, need: str, sql: str, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a program as facts do, against the clusters whose configuration is below a directory."""
     words = [

@@ -45,8 +45,8 @@ def test_what_is_split_is_what_a_shell_splits(text: str) -> None:
         "sudo sh -c x", "", "'sh' \\x",
     ],
 )  # fmt: skip
-def test_what_a_shell_has_to_do_with_is_left_to_it(inner: str) -> None:
-    assert plain(asked(inner)) is None
+def test_what_a_shell_has_to_do_with_is_left_to_one(inner: str) -> None:
+    assert plain(asked(inner)) == {"words": ["sh", "-c", inner], "needs": None}
 
 
 @pytest.mark.parametrize(
@@ -62,5 +62,7 @@ def test_a_fact_that_needs_a_program() -> None:
         f"if command -v python3 >/dev/null 2>&1; then ( python3 -I -c 'x; y' a ); else echo '{MISSING}'; fi"
     )
     assert plain(asked(inner)) == {"words": ["python3", "-I", "-c", "x; y", "a"], "needs": "python3"}
-    assert plain(asked(inner.replace("'x; y'", "'x; y' | z"))) is None
-    assert plain(asked(f"{inner}; reboot")) is None
+    piped = inner.replace("'x; y'", "'x; y' | z")
+    assert plain(asked(piped)) == {"words": ["sh", "-c", piped], "needs": None}
+    more = f"{inner}; reboot"
+    assert plain(asked(more)) == {"words": ["sh", "-c", more], "needs": None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +19,8 @@ Connection = psycopg.Connection[TupleRow]
 WAIT_SECONDS = 1.2
 # Short, so that the pool's growing pauses between attempts start again from one second.
 RECONNECT_SECONDS = 3.0
+# A connection that answered just now is not asked whether it is there.
+TRUSTED_SECONDS = 1.0
 
 
 def connection_arguments(settings: Settings, service: str) -> dict[str, Any]:
@@ -52,17 +55,18 @@ class Database:
 
     def __init__(self, settings: Settings, service: str, *, max_size: int) -> None:
         self._why = _LastWarning()
+        self._answered = float("-inf")
         pool_log = logging.getLogger("psycopg.pool")
         pool_log.addHandler(self._why)
         # The service loop says once that the database is away; not the pool, at each attempt.
         pool_log.propagate = False
         self._pool: ConnectionPool[Connection] = ConnectionPool(
-            kwargs=connection_arguments(settings, service),
+            kwargs={**connection_arguments(settings, service), "autocommit": True},
             min_size=1,
             max_size=max_size,
             open=False,
             # Costs one round trip, and a connection that died with the server is never handed out.
-            check=ConnectionPool.check_connection,
+            check=self._check,
             timeout=WAIT_SECONDS,
             reconnect_timeout=RECONNECT_SECONDS,
             num_workers=1,
@@ -80,8 +84,20 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Give a connection in a transaction: committed at the end, rolled back on an exception."""
+        with self._pool.connection() as connection, connection.transaction():
+            yield connection
+        self._answered = time.monotonic()
+
+    @contextmanager
+    def statement(self) -> Iterator[Connection]:
+        """Give a connection for one statement, a transaction by itself: one round trip, not three."""
         with self._pool.connection() as connection:
             yield connection
+        self._answered = time.monotonic()
+
+    def _check(self, connection: Connection) -> None:
+        if time.monotonic() - self._answered > TRUSTED_SECONDS:
+            ConnectionPool.check_connection(connection)
 
     def why(self, problem: psycopg.Error) -> str:
         """Return in one line why a statement did not get through."""
@@ -92,7 +108,7 @@ class Database:
     def state(self) -> str:
         """Return ``ok``, or why the database cannot be used now."""
         try:
-            with self.transaction() as connection:
+            with self.statement() as connection:
                 row = connection.execute("SELECT to_regclass('service_heartbeat') IS NOT NULL").fetchone()
         except psycopg.Error:
             return "unreachable"

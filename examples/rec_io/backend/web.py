@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import socket
 import threading
 import time
+from email.utils import formatdate
 from typing import Any
 
 import psycopg
@@ -14,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend import VERSION
 from backend.service import Context, Service
@@ -67,6 +71,43 @@ def _refused(_request: Request, problem: Exception) -> JSONResponse:
     return JSONResponse({"detail": str(problem)}, status_code=400)
 
 
+def _dated(app: ASGIApp) -> ASGIApp:
+    """Write the date of an answer when it is made."""
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        async def dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                date = (b"date", formatdate(usegmt=True).encode())
+                message = {**message, "headers": [*message.get("headers", []), date]}
+            await send(message)
+
+        await app(scope, receive, dated)
+
+    return wrapped
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which looks ten times a second whether it is to end; this one is told."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._told = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Wait for the end."""
+        self._loop = asyncio.get_running_loop()
+        while not self.should_exit:
+            await self._told.wait()
+
+    def end(self) -> None:
+        """Have it end, from another thread."""
+        self.should_exit = True
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it has ended by itself
+                self._loop.call_soon_threadsafe(self._told.set)
+
+
 class WebServer:
     """A web server in a thread of its own; the main thread keeps the signals and the ticks."""
 
@@ -86,17 +127,19 @@ class WebServer:
         app = Starlette(routes=routes, exception_handlers=handlers)
         self._socket = listen(service, context)
         config = uvicorn.Config(
-            app,
+            _dated(app),
             access_log=False,
             log_config=None,
             lifespan="off",
             timeout_graceful_shutdown=1,
+            date_header=False,  # `_dated` writes it
+            timeout_keep_alive=30,  # longer than the others wait between two questions
             server_header=False,
             loop="asyncio",
             http="h11",
             ws="none",
         )
-        self._server = uvicorn.Server(config)
+        self._server = _Server(config)
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._socket]}, name="web", daemon=True
         )
@@ -111,5 +154,5 @@ class WebServer:
 
     def stop(self) -> None:
         """Finish what is being answered, for up to a second."""
-        self._server.should_exit = True
+        self._server.end()
         self._thread.join(timeout=1.2)

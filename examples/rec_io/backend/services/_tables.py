@@ -6,7 +6,7 @@ from backend.db import Connection
 from backend.service import Context
 
 KEEP = "6 hours"
-PRUNE_EACH_TICKS = 300
+PRUNE_EACH_TICKS = 30
 # Names never come from outside: they are written here.
 PRUNED = {
     "symbol_prices": b"DELETE FROM symbol_prices WHERE at < now() - %s::interval",

@@ -24,6 +24,4 @@ def tick(context: Context) -> str:
     return f"{len(held) - len(due)} held, {len(due)} closed"
 
 
-SERVICE = Service(
-    "active_trade_supervisor", tick, every=1.0, log_every=30, port="active_trade_supervisor_port"
-)
+SERVICE = Service("active_trade_supervisor", tick, log_every=3, port="active_trade_supervisor_port")

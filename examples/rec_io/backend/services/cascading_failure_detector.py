@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from backend import jsonfile
 from backend.service import Context, Service
 
-SILENT_SECONDS = 10
+SILENT_SECONDS = 30
 CASCADE_SERVICES = 3
 AGES = "SELECT service, extract(epoch FROM now() - last_seen)::float8 FROM service_heartbeat ORDER BY service"
 BEGIN = "INSERT INTO failure_event (service) VALUES (%s) ON CONFLICT DO NOTHING RETURNING id"
@@ -40,4 +40,4 @@ def tick(context: Context) -> str:
     return f"{state}, {len(ages) - len(silent)} of {len(ages)} other services heard"
 
 
-SERVICE = Service("cascading_failure_detector", tick, every=2.0)
+SERVICE = Service("cascading_failure_detector", tick)

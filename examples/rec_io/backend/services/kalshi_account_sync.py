@@ -53,4 +53,4 @@ def tick(context: Context) -> str:
     return f"{mode} balance {balance / 100:.2f}, {opened} open, {closed} closed, credentials {key}"
 
 
-SERVICE = Service("kalshi_account_sync", tick, every=2.0)
+SERVICE = Service("kalshi_account_sync", tick)

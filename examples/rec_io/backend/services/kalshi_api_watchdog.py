@@ -25,4 +25,4 @@ def tick(context: Context) -> str:
     return f"exchange {state}, {latency:.1f} ms"
 
 
-SERVICE = Service("kalshi_api_watchdog", tick, every=2.0)
+SERVICE = Service("kalshi_api_watchdog", tick)

@@ -33,4 +33,4 @@ def tick(context: Context) -> str:
     return f"{NAME}: {size} bytes, {len(trades)} open trades"
 
 
-SERVICE = Service("live_data_writer", tick, every=1.0)
+SERVICE = Service("live_data_writer", tick)

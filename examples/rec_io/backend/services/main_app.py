@@ -18,7 +18,7 @@ FILES = {
     "/app.css": ("app.css", "text/css"),
     "/app.js": ("app.js", "text/javascript"),
 }
-HEARD = "SELECT count(*) FROM service_heartbeat WHERE last_seen > now() - interval '10 s'"
+HEARD = "SELECT count(*) FROM service_heartbeat WHERE last_seen > now() - interval '30 s'"
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
     "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -48,11 +48,9 @@ def _file(path: str, name: str, media_type: str) -> Route:
 
 
 def tick(context: Context) -> str:
-    with context.db.transaction() as connection:
+    with context.db.statement() as connection:
         heard = connection.execute(HEARD).fetchone()
     return f"{heard[0] if heard else 0} services heard"
 
 
-SERVICE = Service(
-    "main_app", tick, every=2.0, log_every=15, port="main_port", host="bind_host", routes=routes
-)
+SERVICE = Service("main_app", tick, log_every=3, port="main_port", host="bind_host", routes=routes)

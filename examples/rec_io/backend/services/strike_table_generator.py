@@ -27,4 +27,4 @@ def tick(context: Context) -> str:
     return f"{len(rows)} strikes"
 
 
-SERVICE = Service("strike_table_generator", tick, every=2.0)
+SERVICE = Service("strike_table_generator", tick)

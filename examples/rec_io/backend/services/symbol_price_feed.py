@@ -1,4 +1,4 @@
-"""Make a price per symbol each second: rows in symbol_prices, live_data/symbol_prices.json."""
+"""Make a price per symbol every ten seconds: rows in symbol_prices, live_data/symbol_prices.json."""
 
 from __future__ import annotations
 
@@ -26,4 +26,4 @@ def tick(context: Context) -> str:
     return ", ".join(f"{symbol} {price:.2f}" for symbol, price in prices.items())
 
 
-SERVICE = Service("symbol_price_feed", tick, every=1.0)
+SERVICE = Service("symbol_price_feed", tick)

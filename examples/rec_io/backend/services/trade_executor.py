@@ -24,4 +24,4 @@ def tick(context: Context) -> str:
     return f"filled {filled} of {len(waiting)}"
 
 
-SERVICE = Service("trade_executor", tick, every=1.0, log_every=30, port="trade_executor_port")
+SERVICE = Service("trade_executor", tick, log_every=3, port="trade_executor_port")

@@ -46,4 +46,4 @@ def tick(context: Context) -> str:
     return f"{name}: {len(trades)} trades"
 
 
-SERVICE = Service("trade_history_archiver", tick, every=2.0)
+SERVICE = Service("trade_history_archiver", tick)

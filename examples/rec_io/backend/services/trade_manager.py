@@ -100,10 +100,10 @@ def routes(context: Context) -> list[Route]:
 
 
 def tick(context: Context) -> str:
-    with context.db.transaction() as connection:
+    with context.db.statement() as connection:
         rows = connection.execute("SELECT status, count(*) FROM trades GROUP BY status").fetchall()
     counts = dict(rows)
     return ", ".join(f"{counts.get(status, 0)} {status}" for status in STATUSES)
 
 
-SERVICE = Service("trade_manager", tick, every=2.0, log_every=15, port="trade_manager_port", routes=routes)
+SERVICE = Service("trade_manager", tick, log_every=3, port="trade_manager_port", routes=routes)

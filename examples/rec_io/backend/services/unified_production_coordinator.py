@@ -10,7 +10,7 @@ from backend.service import Context, Service
 from backend.services._tables import prune
 
 MAX_OPEN = 4
-TRADE_EACH_CYCLES = 5
+TRADE_EACH_CYCLES = 1
 CYCLE = "INSERT INTO coordinator_cycle (open_trades, decision) VALUES (%s, '') RETURNING id"
 # The contract nearest to even odds, of the symbols in turn.
 CONTRACT = """
@@ -64,4 +64,4 @@ def _decide(context: Context, cycle: int, opened: int, contract: tuple[object, .
     return f"trade {trade['id']}: {side} {name}" if trade else "refused"
 
 
-SERVICE = Service("unified_production_coordinator", tick, every=2.0)
+SERVICE = Service("unified_production_coordinator", tick)

@@ -1,6 +1,6 @@
 "use strict";
 const EVERY_MS = 2000;
-const SILENT_S = 10;
+const SILENT_S = 30;
 const SVG = "http://www.w3.org/2000/svg";
 const at = (id) => document.getElementById(id);
 const age = (s) => s == null ? "never" : s < 60 ? `${Math.round(s)} s` : s < 7200 ? `${Math.round(s / 60)} min`
