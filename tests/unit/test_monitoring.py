@@ -60,6 +60,25 @@ def test_a_shorter_minute_shortens_all_times_and_nothing_else() -> None:
         assert before["annotations"] == after["annotations"]
 
 
+def test_a_shorter_minute_shortens_the_ages_that_are_compared_with() -> None:
+    def ages(text: str) -> dict[str, str]:
+        found = {
+            one["alert"]: re.search(r"time\(\) - \w+ [<>] ([0-9 *]+)", one["expr"]) for one in alerts(text)
+        }
+        return {alert: match[1].strip() for alert, match in found.items() if match is not None}
+
+    assert ages(monitoring.rules()) == {
+        "RecoverySlow": "3600", "BackupTooOld": "26 * 3600", "BackupUnproven": "8 * 86400",
+        "RunUnconfirmed": "3600", "HealthStale": "4 *",
+    }  # fmt: skip
+    assert ages(monitoring.rules(2)) == {
+        "RecoverySlow": "120", "BackupTooOld": "3120", "BackupUnproven": "23040",
+        "RunUnconfirmed": "120", "HealthStale": "4 *",
+    }  # fmt: skip
+    # Bytes an hour are that, however long a minute is.
+    assert "* 3600 > 100e6" in monitoring.rules(2)
+
+
 def test_everything_listens_on_this_host_alone() -> None:
     made = monitoring.files(Monitoring(host="web-1"))
     units = {one.path: one.text for one in made if one.path.endswith(".service")}
