@@ -200,8 +200,8 @@ def test_alerts_fire_when_it_happens_and_end_after_it(watched: Deployed) -> None
     echo '{{"outcome": "undone", "ended": 1}}' >>/var/log/hostwright/ledger.jsonl
     fallocate -l $(($(df --output=avail -B1 / | tail -1) - 1000000000)) /root/large
     """
-    shell(host, spoil)
     recovery_slowed(host)
+    shell(host, spoil)
     there = {
         "ServiceDown", "GatesFailing", "BackupTooOld", "BackupFailed", "BackupUnproven", "RunFailed",
         "DiskAlmostFull", "DiskFilling",
