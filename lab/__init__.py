@@ -40,19 +40,27 @@ __all__ = [
 ]
 
 
-def up(*names: str, image: str | None = None, groups: tuple[str, ...] | None = None) -> list[Host]:
+def up(
+    *names: str,
+    image: str | None = None,
+    groups: tuple[str, ...] | None = None,
+    memory: int | None = None,
+) -> list[Host]:
     """
     Bring hosts up at the same time, and return them in the order asked.
 
     + names: one or more host names. + image: "bookworm" (default), "trixie", "jammy" or "noble".
     + groups: files of group_data/ that they get; default those that they have.
+    + memory: bytes that each has, default as many as this machine has.
 
     Raises `LabError` for the first that does not come up, after all others did or did not.
 
         web, db = lab.up("web1", "db1", image="trixie")
     """
     with ThreadPoolExecutor(max_workers=max(1, len(names))) as pool:
-        return list(pool.map(lambda name: _lifecycle.up(name, image=image, groups=groups), names))
+        return list(
+            pool.map(lambda name: _lifecycle.up(name, image=image, groups=groups, memory=memory), names)
+        )
 
 
 def down(*names: str) -> None:

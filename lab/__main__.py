@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -38,7 +39,10 @@ def _up(chosen: argparse.Namespace) -> int:
     for name in chosen.names:
         state.check_name(name)
     groups = tuple(dict.fromkeys(chosen.group)) if chosen.group else None
-    return _each(chosen.names, lambda name: lifecycle.up(name, image=chosen.image, groups=groups))
+    return _each(
+        chosen.names,
+        lambda name: lifecycle.up(name, image=chosen.image, groups=groups, memory=chosen.memory),
+    )
 
 
 def _down(chosen: argparse.Namespace) -> int:
@@ -109,6 +113,14 @@ def _one(act: Callable[[str], object]) -> Callable[[argparse.Namespace], int]:
     return command
 
 
+def size(word: str) -> int:
+    """Return the bytes of a size such as 512M or 2G."""
+    match = re.fullmatch(r"([1-9][0-9]{0,5})([MG])", word)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{word!r} is not a size; write it like 512M or 2G")
+    return int(match[1]) << {"M": 20, "G": 30}[match[2]]
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m lab", description="Test hosts: real systemd machines on this one."
@@ -129,6 +141,10 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument(
         "--group", action="append", metavar="GROUP",
         help="file of group_data/ that they get besides, such as portfolio; repeatable; default as before",
+    )  # fmt: skip
+    up.add_argument(
+        "--memory", type=size, metavar="SIZE",
+        help="what a new host has, such as 2G; default all that this machine has",
     )  # fmt: skip
     prepare = add(
         "prepare", _prepare, "install what is missing on this machine and build an image", names=None

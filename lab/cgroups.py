@@ -10,34 +10,42 @@ from pathlib import Path
 from lab.errors import LabError, MissingError
 
 
+def _mounts() -> list[tuple[Path, str, list[str]]]:
+    """Return where something is mounted on this machine, its kind and its options."""
+    found = (line.split() for line in Path("/proc/self/mounts").read_text().splitlines())
+    return [(Path(point), kind, options.split(",")) for _, point, kind, options, *_ in found]
+
+
 def hierarchies() -> list[Path]:
     """Return the mount points that systemd keeps its groups in: the unified one, the named one, or both."""
-    found = []
-    for line in Path("/proc/self/mounts").read_text().splitlines():
-        _, point, kind, options, *_ = line.split()
-        if kind == "cgroup2" or (kind == "cgroup" and "name=systemd" in options.split(",")):
-            found.append(Path(point))
-    return found
+    return [
+        point
+        for point, kind, options in _mounts()
+        if kind == "cgroup2" or (kind == "cgroup" and "name=systemd" in options)
+    ]
 
 
 def cpu_hierarchies() -> list[Path]:
     """Return where CPU time is shared out between groups, where that is not the unified hierarchy's doing."""
-    found = (line.split() for line in Path("/proc/self/mounts").read_text().splitlines())
-    return [
-        Path(point)
-        for _, point, kind, options, *_ in found
-        if kind == "cgroup" and "cpu" in options.split(",")
-    ]
+    return [point for point, kind, options in _mounts() if kind == "cgroup" and "cpu" in options]
 
 
-def make(machine_id: str) -> list[Path]:
+def memory_hierarchies() -> list[Path]:
+    """Return where memory is counted for each group, where that is not the unified hierarchy's doing."""
+    return [point for point, kind, options in _mounts() if kind == "cgroup" and "memory" in options]
+
+
+def make(machine_id: str, *, memory: int | None = None) -> list[Path]:
     """
     Make a host's groups and return the ones that its supervisor has to be in.
+
+    + memory: bytes that a host may take, default as many as there are; what it wants beyond that is swapped.
 
     One of them has the CPU time, as much for each host. Without it the kernel gives as much to each session,
     be it a login or all services of a host together.
 
-    Raises `MissingError` where there is no control group hierarchy that systemd could use.
+    Raises `MissingError` where there is no control group hierarchy that systemd could use, or none that has
+    the memory where that is wanted.
     """
     tops = hierarchies()
     if not tops:
@@ -46,15 +54,35 @@ def make(machine_id: str) -> list[Path]:
         )
     groups = [top / machine_id / "supervisor" for top in tops]
     groups += [top / machine_id for top in cpu_hierarchies()]
+    if memory is not None:
+        groups += [top / machine_id for top in memory_hierarchies()]
     for group in groups:
         group.mkdir(parents=True, exist_ok=True)
+    if memory is not None:
+        _limit(machine_id, memory)
     return groups
+
+
+def _limit(machine_id: str, memory: int) -> None:
+    for top in memory_hierarchies():
+        (top / machine_id / "memory.limit_in_bytes").write_text(str(memory))
+        return
+    for top in hierarchies():
+        controllers = top / "cgroup.controllers"
+        if controllers.exists() and "memory" in controllers.read_text().split():
+            (top / "cgroup.subtree_control").write_text("+memory")
+            (top / machine_id / "memory.max").write_text(str(memory))
+            return
+    raise MissingError(
+        "this machine's kernel counts no memory for each group, as `memory` of a host needs; boot it with "
+        "cgroup_enable=memory, or leave that out"
+    )
 
 
 def _groups(machine_id: str) -> list[Path]:
     """Return all groups of a host, innermost first."""
     found: list[Path] = []
-    for top in [*hierarchies(), *cpu_hierarchies()]:
+    for top in [*hierarchies(), *cpu_hierarchies(), *memory_hierarchies()]:
         for directory, _, _ in os.walk(top / machine_id, topdown=False):
             found.append(Path(directory))
     return found

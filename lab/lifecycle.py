@@ -40,6 +40,7 @@ def up(
     image: str | None = None,
     groups: tuple[str, ...] | None = None,
     disk: Path | None = None,
+    memory: int | None = None,
 ) -> Host:
     """
     Make sure that a host is up: make it, or start it again from its disk, or leave it as it is.
@@ -47,8 +48,9 @@ def up(
     + name: small letters, digits and "-". + image: "bookworm" (default), "trixie", "jammy" or "noble".
     + groups: files of group_data/ that it gets; default those that it has.
     + disk: one that `save` wrote, of a host of this image, to make it from; default none, the image itself.
+    + memory: bytes that it has, with its files' pages; default as many as this machine has.
 
-    It does not change the image or the disk of a host that is there, and does not mend a cut network.
+    It does not change the image, disk or memory of a host that is there, and does not mend a cut network.
     Raises `MissingError` when the machine cannot run hosts, `LabError` when this one does not come up.
 
         host = up("web1", image="trixie")
@@ -75,10 +77,12 @@ def up(
         if host is not None:
             log.info("%s was left half-made; making it anew", name)
             _remove(host)
-        return _make(name, image or "bookworm", lock, groups or (), disk)
+        return _make(name, image or "bookworm", lock, groups or (), disk, memory)
 
 
-def _make(name: str, image: str, lock: int, groups: tuple[str, ...], saved: Path | None) -> Host:
+def _make(
+    name: str, image: str, lock: int, groups: tuple[str, ...], saved: Path | None, memory: int | None
+) -> Host:
     machine.need_disk(places.state())
     if saved is None:
         # The image first: building it takes long, and nothing of the host is there yet if it fails.
@@ -90,10 +94,10 @@ def _make(name: str, image: str, lock: int, groups: tuple[str, ...], saved: Path
     directory = state.directory_of(name)
     directory.mkdir(mode=0o700)
     places.give(directory, like=places.state())
-    host = Host(name, image, directory).save()
+    host = Host(name, image, directory, memory=memory).save()
     try:
         gateway, address = registry.claim(host.id, directory)
-        host = Host(name, image, directory, address, gateway).save()
+        host = Host(name, image, directory, address, gateway, memory=memory).save()
         disks.make(host, lock, saved)
         _run(host, lock)
     except LabError:
@@ -116,7 +120,7 @@ def _start(host: Host, lock: int) -> Host:
 
 
 def _run(host: Host, lock: int) -> None:
-    groups = cgroups.make(host.id)
+    groups = cgroups.make(host.id, memory=host.memory)
     nspawn = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "SYSTEMD_NSPAWN_API_VFS_WRITABLE=1"]
     # A real host keeps /tmp on its disk.
     nspawn += ["SYSTEMD_NSPAWN_TMPFS_TMP=0"]

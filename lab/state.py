@@ -34,6 +34,7 @@ class Host:
     + address, gateway: its own IPv4 address, and this machine's on the same cable.
     + ready: it came up once; not so, it is half-made. + cut: its network is cut on purpose.
     + groups: files of group_data/ that it gets besides the lab's own.
+    + memory: bytes that it has, None for as many as this machine has.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Host:
     ready: bool = False
     cut: bool = False
     groups: tuple[str, ...] = ()
+    memory: int | None = None
 
     @property
     def id(self) -> str:

@@ -54,6 +54,8 @@ SMALL = ["GOMAXPROCS=1", GARBAGE]
 # Where it cannot reach a webhook, Alertmanager says its whole URL, which is a secret.
 WITHOUT_URLS = """/bin/bash -c 'exec {} 2> >(exec sed -u -E "s#https?://[^ ]*#(a URL)#g")'"""
 DURATION = re.compile(r"(?<=\[)([0-9]+)([mhd])(?=\])|(?<=for: )([0-9]+)([mhd])|(?<=offset )([0-9]+)([mhd])")
+# What an age is compared with, such as 3600 or 26 * 3600; other numbers are no times of a rule.
+AGE = re.compile(r"(?P<age>time\(\) - \w+ [<>] )(?:(?P<times>[0-9]+) \* )?(?P<unit>3600|86400)\b")
 SECONDS = {"m": 60, "h": 3600, "d": 86400}
 
 
@@ -73,7 +75,11 @@ def rules(minute: int = 60) -> str:
         number, unit = next((found[n], found[n + 1]) for n in (1, 3, 5) if found[n] is not None)
         return f"{max(1, int(number) * SECONDS[unit] * minute // 60)}s"
 
-    return DURATION.sub(shorter, whole)
+    def younger(found: re.Match[str]) -> str:
+        seconds = int(found["times"] or 1) * int(found["unit"])
+        return f"{found['age']}{max(1, seconds * minute // 60)}"
+
+    return AGE.sub(younger, DURATION.sub(shorter, whole))
 
 
 def files(one: Monitoring) -> list[bundle.File]:

@@ -48,8 +48,8 @@ def judged(host: LabHost, begin: float, end: float) -> tuple[list[str], list[str
     """Return which alerts fired in a time, and which of them are about the machine that the host shares."""
     rows = ask(host, begin, end, 'ALERTS{alertstate="firing"}')
     names = sorted({one["metric"]["alertname"] for one in rows})
-    own_time = ssh(host, f"test -e {alerting.OWN_CPU}").returncode == 0
-    of_the_machine = alerting.OF_THE_MACHINE | (set() if own_time else {"CpuHigh"})
+    own = ssh(host, f"test -e {alerting.OWN}").returncode == 0
+    of_the_machine = alerting.OF_THE_MACHINE | (set() if own else alerting.OF_THE_HOST)
     shared = [one for one in names if one in of_the_machine]
     return [one for one in names if one not in shared], shared
 
@@ -96,8 +96,9 @@ def main(words: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="hostwright-quiet-") as place:
         try:
             with templates.disk("packages", chosen.image) as saved:
-                host = lab_host(lifecycle.up(name, image=chosen.image, disk=saved))
-            alerting.own_cpu_time(host)
+                made = lifecycle.up(name, image=chosen.image, disk=saved, memory=alerting.MEMORY)
+            host = lab_host(made)
+            alerting.own_measurements(host)
             deployed = Deployed(host, "root", copy(Path(place)))
             with (deployed.project / "group_data/lab.py").open("a") as file:
                 file.write(ON)

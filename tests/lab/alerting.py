@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from email import message_from_string
 from email.policy import default
 from pathlib import Path
 from typing import Any
 
-from tests.lab import own_cpu
+from lab import cgroups, lifecycle
 from tests.lab.playbook import LabHost, shell
 
-# The clock and the memory are the machine's, which other tests use too.
-OF_THE_MACHINE = {"ClockWrong", "MemoryLow", "SwapUsed"}
-OWN_CPU = "/run/systemd/system/hostwright-node.service.d"
+# The clock is the machine's, which other tests use too.
+OF_THE_MACHINE = {"ClockWrong"}
+# What node exporter sees of the machine instead of the host, unless the host has measurements of its own.
+OF_THE_HOST = {"CpuHigh", "MemoryLow", "SwapUsed"}
+OWN = "/run/systemd/system/hostwright-node.service.d"
+# A tenth of it is more than the pages of files that the host needs all the time.
+MEMORY = 2560 << 20
+SWAP = "/swapfile"
+PSQL = "cd / && runuser -u postgres -- psql -Xqv ON_ERROR_STOP=1"
 # Whoever is told of alerts: it writes down what it hears, and where.
 EAR = """
 import http.server
@@ -49,8 +57,14 @@ import json, sys, time, urllib.request
 state, seconds, names = sys.argv[1], float(sys.argv[2]), set(sys.argv[3:])
 began, seen = time.monotonic(), set()
 while True:
-    with urllib.request.urlopen("http://127.0.0.1:9090/api/v1/alerts", timeout=5) as answer:
-        found = json.load(answer)["data"]["alerts"]
+    try:
+        with urllib.request.urlopen("http://127.0.0.1:9090/api/v1/alerts", timeout=20) as answer:
+            found = json.load(answer)["data"]["alerts"]
+    except OSError:
+        # On a busy machine it may be late.
+        if time.monotonic() > began + seconds:
+            raise
+        continue
     # What is about to fire counts as not over.
     firing = {one["labels"]["alertname"] for one in found if state == "over" or one["state"] == "firing"}
     seen |= firing
@@ -59,6 +73,15 @@ while True:
         print(json.dumps({"lack": sorted(lack), "firing": sorted(firing)}))
         break
     time.sleep(0.5)
+"""
+# Prints which alerts fired since Prometheus began.
+FIRED = """
+import json, urllib.parse, urllib.request
+asked = urllib.parse.urlencode(
+    {"query": 'count by (alertname) (count_over_time(ALERTS{alertstate="firing"}[1d]))'}
+)
+with urllib.request.urlopen(f"http://127.0.0.1:9090/api/v1/query?{asked}", timeout=5) as answer:
+    print(json.dumps([one["metric"]["alertname"] for one in json.load(answer)["data"]["result"]]))
 """
 # Holds connections open: a login by the local socket, as PostgreSQL's protocol has it.
 CONNECT = """
@@ -85,6 +108,23 @@ with open(path + ".new", "w") as file:
     json.dump(known, file)
 os.rename(path + ".new", path)
 """
+# Holds what the app reads when it recovers, until it waits for it, and a second longer.
+HOLD = """
+DO $$ BEGIN
+  LOCK TABLE portfolio_positions IN ACCESS EXCLUSIVE MODE;
+  LOOP
+    PERFORM pg_sleep(0.1);
+    EXIT WHEN EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'portfolio_positions'::regclass);
+  END LOOP;
+  PERFORM pg_sleep(1);
+END $$
+"""
+# 1.1 GB; vacuum, which comes later, writes to the catalog.
+GROW = """
+CREATE UNLOGGED TABLE grown (bytes text) WITH (autovacuum_enabled = off)
+ALTER TABLE grown ALTER bytes SET STORAGE PLAIN
+INSERT INTO grown SELECT repeat('x', 8000) FROM generate_series(1, 135000)
+"""
 
 
 def wait(host: LabHost, state: str, seconds: float, *names: str) -> None:
@@ -98,23 +138,66 @@ def firing(host: LabHost) -> set[str]:
     return set(json.loads(shell(host, "python3 - over 0", stdin=WAIT))["firing"])
 
 
-def own_cpu_time(host: LabHost) -> None:
-    """Have node exporter, which is not there yet, see the CPU time of this host alone."""
-    shell(host, "cat >/root/own_cpu.py", stdin=Path(own_cpu.__file__).read_text())
+def fired(host: LabHost) -> set[str]:
+    """Return which alerts Prometheus itself remembers to have fired, as long as it is there."""
+    return set(json.loads(shell(host, "python3 -", stdin=FIRED)))
+
+
+def _send(host: LabHost, *programs: str) -> None:
+    for one in programs:
+        shell(host, f"cat >/root/{one}", stdin=Path(__file__).with_name(one).read_text())
+
+
+def own_measurements(host: LabHost) -> None:
+    """Have node exporter, which is not there yet, see the CPU time and MEMORY of this host alone."""
+    _send(host, "own_cpu.py", "own_memory.py")
     shell(
         host,
         f"""
     systemd-run --quiet --unit=own_cpu -- python3 /root/own_cpu.py /run/own-stat
-    mkdir -p {OWN_CPU}
-    printf "[Service]\\nBindReadOnlyPaths=/run/own-stat:/proc/stat\\n" >{OWN_CPU}/own.conf
+    systemd-run --quiet --unit=own_memory -- python3 /root/own_memory.py /run/own-meminfo {MEMORY} {SWAP}
+    mkdir -p {OWN}
+    echo "[Service]" >{OWN}/own.conf
+    echo BindReadOnlyPaths=/run/own-stat:/proc/stat /run/own-meminfo:/proc/meminfo >>{OWN}/own.conf
     """,
     )
 
 
+@contextmanager
+def memory_eaten(host: LabHost) -> Iterator[None]:
+    """Leave hardly any memory and swap meanwhile to a host that has MEMORY."""
+    _send(host, "eat_memory.py")
+    # What is swapped is what asks for it: services whose pages come and go would take the time of all hosts.
+    for top in cgroups.memory_hierarchies():
+        (top / lifecycle.find(host.name).id / "memory.swappiness").write_text("0")
+    # Its own swap comes first: to the kernel, all hosts' are one.
+    shell(host, f"swapoff {SWAP} && swapon --priority 100 {SWAP}")
+    shell(host, f"systemd-run --quiet --unit=eat_memory -- python3 /root/eat_memory.py {MEMORY} {SWAP}")
+    try:
+        yield
+    finally:
+        shell(host, f"systemctl stop eat_memory && swapoff {SWAP} && swapon {SWAP}")
+
+
+def database_grown(host: LabHost, database: str) -> None:
+    """Make a database that was small for a day, and write 1.1 GB to it."""
+    _send(host, "day_before.py")
+    shell(host, f"{PSQL} -c 'CREATE DATABASE {database}'")
+    shell(host, f"python3 /root/day_before.py {database}", timeout=90)
+    for words in GROW.strip().splitlines():
+        shell(host, f"{PSQL} -d {database}", stdin=words, timeout=120)
+
+
+def recovery_slowed(host: LabHost) -> None:
+    """Kill portfolio_manager while something else holds the rows that it has to load."""
+    kill = "systemctl kill --signal KILL portfolio_manager.service"
+    shell(host, f"{kill} && {PSQL} -d portfolio_manager", stdin=HOLD)
+
+
 def take_mail(host: LabHost, password: str) -> None:
     """Let a mail server on this host, mail.test, take mail from ops@example.com with this password."""
-    program = Path(__file__).with_name("mail_server.py").read_text()
-    shell(host, "mkdir /root/mail && cat >/root/mail/server.py", stdin=program)
+    _send(host, "mail_server.py")
+    shell(host, "mkdir /root/mail && mv /root/mail_server.py /root/mail/server.py")
     shell(host, "cat >/root/mail/password", stdin=password)
     shell(host, f"exec 2>&1; set -e; {MAIL}", timeout=180)
 

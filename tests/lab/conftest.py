@@ -107,6 +107,7 @@ def lab_host(request: pytest.FixtureRequest) -> Iterator[LabHost]:
     A module that has ONE_LOGIN looks at it over one login, see `playbook.one_login`.
     It is a bare one, unless the module has a constant TEMPLATE: "packages" or "deployed"; with --everything
     a module that has BARE_AS_WELL gets a bare one all the same.
+    One that has MEMORY gets a host with that many bytes.
     A machine that cannot run the lab fails these tests, saying what is missing: skipped, they would
     look like tests that passed.
     """
@@ -115,7 +116,8 @@ def lab_host(request: pytest.FixtureRequest) -> Iterator[LabHost]:
     template = template_of(request)
     try:
         with templates.disk(template, image) as saved:
-            host = lifecycle.up(name, image=image, disk=saved)
+            memory: int | None = getattr(request.module, "MEMORY", None)
+            host = lifecycle.up(name, image=image, disk=saved, memory=memory)
         made = LabHost(
             name=name, image=image, address=host.address, key=host.key, known_hosts=host.known_hosts
         )

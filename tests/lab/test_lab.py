@@ -22,6 +22,7 @@ from tests.lab.playbook import eventually
 WEB = "hwlab-self-web"
 OTHER = "hwlab-self-other"
 TWIN = "hwlab-self-twin"
+MEMORY = 512 << 20
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -97,7 +98,7 @@ def leftovers(machine_id: str, directory: Path) -> list[str]:
     found = [f"process {pid}" for pid in cgroups.processes(machine_id)]
     found += [
         f"group {top / machine_id}"
-        for top in [*cgroups.hierarchies(), *cgroups.cpu_hierarchies()]
+        for top in [*cgroups.hierarchies(), *cgroups.cpu_hierarchies(), *cgroups.memory_hierarchies()]
         if (top / machine_id).exists()
     ]
     found += [
@@ -296,7 +297,14 @@ def test_a_host_is_made_from_the_disk_of_another(clone: Path) -> None:
     assert not state.directory_of(TWIN).exists()
     # The host itself goes on from its disk, and what it does there is not in the copy.
     said(lab.boot(OTHER), "rm /root/kept")
-    twin = lifecycle.up(TWIN, disk=saved)
+    twin = lifecycle.up(TWIN, disk=saved, memory=MEMORY)
+    # Whatever runs on it is counted, and limited.
+    groups = [top / twin.id for top in cgroups.memory_hierarchies()]
+    assert {(one / "memory.limit_in_bytes").read_text() for one in groups} <= {f"{MEMORY}\n"}
+    listed = (one / "cgroup.procs" for one in groups)
+    counted = {int(pid) for one in listed for pid in one.read_text().split()}
+    assert not groups or len(cgroups.processes(twin.id) - counted) <= 2  # which began meanwhile
+    assert lifecycle.find(TWIN).memory == MEMORY
     assert said(twin, "cat /root/kept; hostname; systemctl is-enabled cron; true").split() == [
         "kept", TWIN, "masked",
     ]  # fmt: skip

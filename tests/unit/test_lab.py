@@ -25,7 +25,7 @@ from lab import (
     state,
     sysctls,
 )
-from lab.__main__ import main
+from lab.__main__ import main, size
 from lab.errors import LabError, MissingError
 from lab.locks import is_locked, locked
 
@@ -154,6 +154,48 @@ def test_only_processes_that_can_be_seen_are_listed(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(cgroups, "cpu_hierarchies", list)
     assert cgroups.processes("hwl-00000001") == {4711}
     assert cgroups.processes("hwl-00000002") == set()
+
+
+@pytest.mark.parametrize("word", ["2", "0G", "2g", "2GB", "-1M", ""])
+def test_what_is_no_size_of_memory_is_told(
+    word: str, clone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["up", "web1", f"--memory={word}"])
+    assert f"{word!r} is not a size; write it like 512M or 2G" in capsys.readouterr().err
+    assert not clone.exists()
+
+
+def test_a_size_of_memory_is_read() -> None:
+    assert (size("512M"), size("2G")) == (512 * 2**20, 2 * 2**30)
+
+
+@pytest.mark.parametrize(
+    ("own", "limit"), [(True, "memory.limit_in_bytes"), (False, "memory.max")], ids=["first", "unified"]
+)
+def test_memory_is_limited_where_the_kernel_counts_it(
+    own: bool, limit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unified, memory = tmp_path / "unified", tmp_path / "memory"
+    unified.mkdir()
+    (unified / "cgroup.controllers").write_text("pids\n" if own else "memory pids\n")
+    monkeypatch.setattr(cgroups, "hierarchies", lambda: [unified])
+    monkeypatch.setattr(cgroups, "cpu_hierarchies", list)
+    monkeypatch.setattr(cgroups, "memory_hierarchies", lambda: [memory] if own else [])
+    joined = cgroups.make("hwl-00000001", memory=2**30)
+    # Of the unified one it is in a part of the group that is limited.
+    assert joined == [unified / "hwl-00000001/supervisor", *([memory / "hwl-00000001"] if own else [])]
+    assert ((memory if own else unified) / "hwl-00000001" / limit).read_text() == str(2**30)
+
+
+def test_where_no_memory_is_counted_a_host_cannot_have_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cgroups, "hierarchies", lambda: [tmp_path])
+    monkeypatch.setattr(cgroups, "cpu_hierarchies", list)
+    monkeypatch.setattr(cgroups, "memory_hierarchies", list)
+    with pytest.raises(MissingError, match="counts no memory for each group"):
+        cgroups.make("hwl-00000001", memory=2**30)
 
 
 def test_certificates_are_told_apart() -> None:

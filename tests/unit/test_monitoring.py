@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from pyinfra.api import OperationError
 
 from operations import bundle, monitoring
 from operations.monitored import Email, Monitoring
-from tests.lab import alert_cases
+from tests.lab import alert_cases, own_memory
 from tests.lab.playbook import PROJECT
 
 RUNBOOK = (PROJECT / "docs/runbook.md").read_text()
@@ -43,6 +44,30 @@ def test_each_alert_is_seen_firing_and_not_firing() -> None:
     assert fired == {one["alert"] for one in alerts()}
 
 
+def test_each_alert_is_made_real_on_a_host() -> None:
+    # At its end that module compares the rules with what Prometheus remembers to have fired there.
+    named = re.findall(r'"([A-Z][A-Za-z]+)"', (PROJECT / "tests/lab/test_monitoring.py").read_text())
+    assert {one["alert"] for one in alerts()} <= set(named)
+
+
+@pytest.mark.parametrize("version", ["first", "second"])
+def test_what_a_test_host_uses_is_read_of_its_group(version: str, tmp_path: Path) -> None:
+    first = version == "first"
+    place, prefix = (tmp_path / "memory", "total_") if first else (tmp_path, "")
+    place.mkdir(exist_ok=True)
+    counts = {"active_file": 3 << 20, "inactive_file": 1 << 20, "swap": 2 << 20, "swapcached": 1 << 20}
+    (place / "memory.stat").write_text("".join(f"{prefix}{one} {size}\n" for one, size in counts.items()))
+    (place / ("memory.usage_in_bytes" if first else "memory.current")).write_text(f"{100 << 20}\n")
+    (place / "memory.swap.current").write_text(f"{3 << 20}\n")
+    now = own_memory.used(tmp_path)
+    assert now == own_memory.Used(memory=100 << 20, files=4 << 20, swap=3 << 20)
+    said = dict(line.split(":") for line in own_memory.text(1 << 30, 64 << 20, now).splitlines())
+    assert {name: int(size.removesuffix(" kB")) for name, size in said.items()} == {
+        "MemTotal": 1 << 20, "MemFree": 924 << 10, "MemAvailable": 928 << 10, "Cached": 4 << 10,
+        "SwapTotal": 64 << 10, "SwapFree": 61 << 10,
+    }  # fmt: skip
+
+
 def test_alerts_name_the_host_and_a_severity() -> None:
     for one in alerts():
         assert one["labels"]["severity"] in ("critical", "warning")
@@ -58,6 +83,25 @@ def test_a_shorter_minute_shortens_all_times_and_nothing_else() -> None:
     assert len(re.findall(r"\[[0-9]+s\]", shorter)) == len(re.findall(r"\[[0-9]+[mhd]\]", monitoring.rules()))
     for before, after in zip(whole, short, strict=True):
         assert before["annotations"] == after["annotations"]
+
+
+def test_a_shorter_minute_shortens_the_ages_that_are_compared_with() -> None:
+    def ages(text: str) -> dict[str, str]:
+        found = {
+            one["alert"]: re.search(r"time\(\) - \w+ [<>] ([0-9 *]+)", one["expr"]) for one in alerts(text)
+        }
+        return {alert: match[1].strip() for alert, match in found.items() if match is not None}
+
+    assert ages(monitoring.rules()) == {
+        "RecoverySlow": "3600", "BackupTooOld": "26 * 3600", "BackupUnproven": "8 * 86400",
+        "RunUnconfirmed": "3600", "HealthStale": "4 *",
+    }  # fmt: skip
+    assert ages(monitoring.rules(2)) == {
+        "RecoverySlow": "120", "BackupTooOld": "3120", "BackupUnproven": "23040",
+        "RunUnconfirmed": "120", "HealthStale": "4 *",
+    }  # fmt: skip
+    # Bytes an hour are that, however long a minute is.
+    assert "* 3600 > 100e6" in monitoring.rules(2)
 
 
 def test_everything_listens_on_this_host_alone() -> None:
