@@ -357,8 +357,9 @@ def test_its_pages_are_seen_through_a_tunnel_that_ends(watched: Deployed) -> Non
     text = dashboard_page.words(page)
     for words in (
         "Last data ",
-        "Services of rec_io",
-        "main_app",
+        "Services",
+        "rec_io main_app",
+        "portfolio_manager",
         "rec_io_db",
         "deploy.py (lab)",
         "confirmed",
