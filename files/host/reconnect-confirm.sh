@@ -14,7 +14,9 @@ if [ ! -e "$dir/armed" ]; then
 fi
 rm -- "$dir/armed"
 sync -- "$dir"
-# Stopped and without their files systemd forgets both by itself.
+# Stopped and without their files systemd forgets both by itself; where it read its units anew while they were
+# there, it is to do so once more.
 systemctl disable --no-reload --quiet --now "$unit.timer"
 rm -f -- "/etc/systemd/system/$unit.timer" "/etc/systemd/system/$unit.service"
+if [ -n "$(systemctl list-units --all --plain --no-legend "$unit.*")" ]; then systemctl daemon-reload; fi
 rm -rf -- "$dir"
