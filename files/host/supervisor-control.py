@@ -10,8 +10,19 @@ import sys
 import time
 
 from started_files import changed_since
-from supervisor_reasons import declared, explain, read_programs, reason, record
+from supervisor_reasons import declared, read_programs, reason, record
 from supervisor_rpc import NO_ANSWER, FaultError, supervisor_at
+from supervisor_waits import (
+    GONE,
+    FailedError,
+    autostarted,
+    full_name,
+    processes,
+    refuse_slow,
+    wait_gone,
+    wait_running,
+    wanted,
+)
 
 VERB, UNIT, CONFIG = sys.argv[1:4]
 APP = UNIT.rsplit(".", 1)[0]
@@ -21,11 +32,6 @@ STARTED = f"/run/{APP}.started"
 PROGRAMS = f"/run/{APP}.programs"
 # For one answer; none waits for a program to start or stop.
 ANSWER_SECONDS = 60
-GONE = {"STOPPED", "EXITED", "FATAL", "UNKNOWN"}
-
-
-class FailedError(Exception):
-    """What went wrong and what to do, for whoever reads it at night."""
 
 
 def connect(patience=0.0):
@@ -44,23 +50,6 @@ def connect(patience=0.0):
                     f"{UNIT} does not answer on {SOCKET} ({error}); look at: journalctl -u {UNIT}"
                 ) from None
         time.sleep(0.1)
-
-
-def full_name(info):
-    return info["name"] if info["group"] == info["name"] else f"{info['group']}:{info['name']}"
-
-
-def processes(rpc):
-    return {full_name(info): info for info in rpc.getAllProcessInfo()}
-
-
-def autostarted(infos):
-    return {full_name(info) for info in infos if info["autostart"]}
-
-
-def wanted(rpc):
-    """Return the programs that are declared to run; the parsed configuration must be fresh."""
-    return autostarted(rpc.getAllConfigInfo())
 
 
 def reread(rpc):
@@ -105,47 +94,6 @@ def state():
     return found
 
 
-def wait_gone(rpc, groups, deadline):
-    """Wait until the groups have stopped; return the programs, by name, that did not in time."""
-    while True:
-        left = {
-            full_name(info): info["group"]
-            for info in rpc.getAllProcessInfo()
-            if info["group"] in groups and info["statename"] not in GONE
-        }
-        if not left or time.monotonic() > deadline:
-            return left
-        time.sleep(0.1)
-
-
-def refuse_slow(slow, others):
-    """Say which programs did not stop; what stopped for them must be up again before."""
-    if not slow:
-        return
-    started = f"; started again: {', '.join(others)}" if others else ""
-    raise FailedError(
-        f"{', '.join(sorted(slow))} did not stop in time and is still stopping{started}; supervisor kills it "
-        f"once its stop_seconds are over, then run again; {APP}-status shows it, and its log why it hangs"
-    )
-
-
-def wait_running(rpc, deadline, names=None):
-    """Wait until the declared programs run and stay up for their startsecs; one that gave up ends it."""
-    expected = wanted(rpc) if names is None else set(names)
-    while True:
-        found = processes(rpc)
-        missing = sorted(expected - found.keys())
-        late = [(name, found[name]) for name in sorted(expected & found.keys())]
-        late = [(name, info) for name, info in late if info["statename"] != "RUNNING"]
-        if not late and not missing:
-            return
-        dead = [(name, info) for name, info in late if info["statename"] == "FATAL"]
-        if dead or time.monotonic() > deadline:
-            lost = [f"{name} is not known to the running supervisor" for name in missing]
-            raise FailedError("\n".join([*lost, explain(dead or late)]))
-        time.sleep(0.1)
-
-
 def update(deadline):
     """
     Restart what changed, start what is new or has died, stop what is gone, and nothing else; say why.
@@ -181,7 +129,7 @@ def update(deadline):
         print(f"{name} {word}: {reason(old, now.get(name))}")
     for name, info in dead.items():
         print(f"{name} started: it was {info['statename']} ({info['spawnerr'] or info['description']})")
-    refuse_slow(slow, [*changed, *added, *dead])
+    refuse_slow(APP, slow, [*changed, *added, *dead])
     wait_running(rpc, deadline)
     left = len(found.keys() - {*changed, *added, *dead})
     if 0 < left < len(found):
@@ -224,7 +172,7 @@ def restart(services, timeout):
     others = [name for name in services if name not in slow]
     for name in others:
         start(rpc, name)
-    refuse_slow(slow, others)
+    refuse_slow(APP, slow, others)
     return wait_running(rpc, deadline, services)
 
 
@@ -236,7 +184,7 @@ def stop(deadline):
     groups = {info["group"] for info in rpc.getAllProcessInfo() if info["statename"] not in GONE}
     for group in sorted(groups):
         rpc.stopProcessGroup(group, False)
-    refuse_slow(wait_gone(rpc, groups, deadline), [])
+    refuse_slow(APP, wait_gone(rpc, groups, deadline), [])
 
 
 def status():
