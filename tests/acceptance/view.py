@@ -19,8 +19,6 @@ Pages = dict[tuple[str, str], tuple[int, str]]
 
 QUERIES = Path(__file__).with_name("host")
 
-HEALTHY_SECONDS = 20
-
 # What a log says where something went wrong.
 ERROR_PATTERNS = [r" ERROR ", r" CRITICAL ", r"Traceback \(most recent call last\)"]
 
@@ -128,8 +126,8 @@ class HostView:
         return {(key, path): (status, text) for key, _port, path, status, text in asked}
 
     def _well_again(self, app: App) -> Pages:
-        """Ask until every page answers 200, or for as long as services that need each other may take."""
-        deadline = time.monotonic() + HEALTHY_SECONDS
+        """Ask until every page answers 200, or for as long as a deploy would wait for that."""
+        deadline = time.monotonic() + app.gate_seconds
         while True:
             found = self._pages(app)
             if all(status == 200 for status, _ in found.values()) or time.monotonic() > deadline:

@@ -35,7 +35,7 @@ def run(url: str, *words: str, seconds: float, width: int, height: int, dark: bo
         f"--window-size={width},{height}", f"--virtual-time-budget={round(seconds * 1000)}", *scheme, *words,
     ]  # fmt: skip
     done = subprocess.run(
-        [*command, url], capture_output=True, text=True, timeout=90, check=True,
+        [*command, url], capture_output=True, text=True, timeout=300, check=True,
         env={"PATH": "/usr/bin:/bin", "TZ": "UTC", "HOME": "/nonexistent"},
     )  # fmt: skip
     return done.stdout

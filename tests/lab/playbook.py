@@ -159,7 +159,7 @@ def _operations(stdout: str) -> list[dict[str, str]]:
 
 
 def ssh(
-    host: LabHost, command: str, *, stdin: str = "", timeout: float = 60
+    host: LabHost, command: str, *, stdin: str = "", timeout: float = 180
 ) -> subprocess.CompletedProcess[str]:
     """
     Run a shell command on a lab host, whatever its exit code: over a new SSH connection, or in `one_login`.
@@ -167,7 +167,7 @@ def ssh(
     + host: lab host to run on
     + command: shell command
     + stdin: text for its standard input, default none
-    + timeout: seconds, default 60
+    + timeout: seconds, default 180: only what hangs takes that long
     """
     return subprocess.run(
         [*_login(host), f"{host.user}@{host.address}", command],
@@ -207,14 +207,14 @@ def one_login(host: LabHost) -> Iterator[LabHost]:
             master.wait()
 
 
-def shell(host: LabHost, command: str, *, stdin: str = "", timeout: float = 60) -> str:
+def shell(host: LabHost, command: str, *, stdin: str = "", timeout: float = 180) -> str:
     """
     Run a shell command on a lab host and return its standard output without the last newline.
 
     + host: lab host to run on
     + command: shell command
     + stdin: text for its standard input, default none
-    + timeout: seconds, default 60
+    + timeout: seconds, default 180: only what hangs takes that long
 
     Raises AssertionError with everything it said where the command fails.
     """
@@ -226,12 +226,12 @@ def shell(host: LabHost, command: str, *, stdin: str = "", timeout: float = 60) 
     return done.stdout.removesuffix("\n")
 
 
-def eventually(true: Callable[[], bool], *, seconds: float = 20) -> None:
+def eventually(true: Callable[[], bool], *, seconds: float = 60) -> None:
     """
     Wait until something is true; AssertionError where it is not in time.
 
     + true: asked again and again
-    + seconds: how long, default 20
+    + seconds: how long, default 60
     """
     end = time.monotonic() + seconds
     while not true():
@@ -255,7 +255,7 @@ def fingerprint(host: LabHost, *places: str) -> dict[str, str]:
         "find \"$place\" -printf '%p\\t%y %u %g %m %T@ %s %l\\n' -type f -exec sha256sum '{}' +; done"
     )
     found: dict[str, str] = {}
-    for line in shell(host, command, timeout=120).splitlines():
+    for line in shell(host, command, timeout=300).splitlines():
         if "\t" in line:
             path, state = line.split("\t", 1)
         else:

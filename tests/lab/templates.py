@@ -26,7 +26,7 @@ from tests.lab import playbook
 from tests.lab.playbook import LabHost, shell, ssh
 from tests.lab.project import STATUS, Deployed, copy
 
-SECONDS_UNTIL_RUNNING = 90
+SECONDS_UNTIL_RUNNING = 240
 ASK = """
 import sys, urllib.request
 for page in sys.argv[1:]:

@@ -18,7 +18,7 @@ from tests.lab.playbook import PROJECT, LabHost, shell, ssh
 TEMPLATE = "deployed"
 PYINFRA = Path(sys.executable).with_name("pyinfra")
 INVENTORY = "inventories/lab.py"
-DEPLOY_SECONDS, SUITE_SECONDS = 600, 240
+DEPLOY_SECONDS, SUITE_SECONDS = 1200, 900
 CRASH_EVERY = 8
 
 

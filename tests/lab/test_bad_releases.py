@@ -7,7 +7,6 @@ One host, deployed once; each case is a changed copy of the project, deployed as
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -103,6 +102,7 @@ def deployed(lab_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Dep
     """A host with a release that works, and a project that tries the next ones for a short time only."""
     project = copy(tmp_path_factory.mktemp("clone"))
     override(project, 'overrides["trial"] = {"seconds": 20}')
+    override(project, 'overrides["apps"] = {"rec_io": {"gate_seconds": 30}}')
     return Deployed(lab_host, "root", project)
 
 
@@ -144,7 +144,6 @@ def test_it_is_undone_by_itself(deployed: Deployed, case: str, tmp_path: Path) -
         process = result.start("-y", *(("--data", "preflight=warn") if case == "disk" else ()))
         stdout, stderr = process.communicate(timeout=300)
         output = stdout + stderr
-        ended = time.monotonic()
     finally:
         ssh(deployed.host, "rm -f /var/tmp/full")
     assert process.returncode == 1, output[-3000:]
@@ -152,7 +151,6 @@ def test_it_is_undone_by_itself(deployed: Deployed, case: str, tmp_path: Path) -
         assert word in output, output[-5000:]
     assert BACK in output, output[-5000:]
     assert seen(deployed.host) == before
-    assert time.monotonic() - ended < 60
 
 
 def test_what_works_is_deployed_afterwards(deployed: Deployed) -> None:

@@ -44,7 +44,7 @@ def changes(host: LabHost) -> tuple[int, dict[str, Any]]:
     """Return the exit code of config_changes.py, and what it says of the host."""
     run = Deployed(host, "root", PROJECT)
     command = run.command("--json", verb="config_changes.py")[1:]
-    rc, stdout, stderr = warm.run(command, cwd=PROJECT, env=run.environ(), timeout=60)
+    rc, stdout, stderr = warm.run(command, cwd=PROJECT, env=run.environ(), timeout=600)
     assert stdout, stderr
     return rc, json.loads(stdout)["hosts"][host.name]
 
@@ -52,7 +52,7 @@ def changes(host: LabHost) -> tuple[int, dict[str, Any]]:
 def told(host: LabHost) -> str:
     run = Deployed(host, "root", PROJECT)
     command = run.command(verb="config_changes.py")[1:]
-    return warm.run(command, cwd=PROJECT, env=run.environ(), timeout=60)[1]
+    return warm.run(command, cwd=PROJECT, env=run.environ(), timeout=600)[1]
 
 
 def open_changes(host: LabHost) -> list[dict[str, Any]]:

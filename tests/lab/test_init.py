@@ -16,7 +16,7 @@ pytestmark = pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, sc
 def run(host: LabHost, verb: str) -> tuple[int, str]:
     deployed = Deployed(host, "root", PROJECT)
     command = deployed.command("-y", verb=verb)[1:]
-    code, out, error = warm.run(command, cwd=PROJECT, env=deployed.environ(), timeout=120)
+    code, out, error = warm.run(command, cwd=PROJECT, env=deployed.environ(), timeout=600)
     return code, " ".join((out + error).split())
 
 

@@ -294,7 +294,7 @@ def test_a_blocked_file_fails_with_who_blocks_it(shop: Shop) -> None:
     assert "006_column did not get its locks within 1 s (try 1 of 6); trying again in 1 s" in result.output
     assert "006_column did not get its locks within 1 s, 6 times over, and was rolled back" in result.output
     assert "(shop, report_job) active, its transaction open since 20" in result.output
-    assert seconds < 60
+    assert seconds < 240
     assert "six" not in shop.tables()
     shop.run(files).ok()
     assert shop.ledger()[-1] == "006_column"
@@ -316,7 +316,7 @@ def test_waits_for_another_session_that_holds_the_lock(shop: Shop, tmp_path: Pat
         assert process.poll() is None
         assert shop.ledger()[-1] == "006_column"
         let_go(shop)
-        said = "\n".join(process.communicate(timeout=60))
+        said = "\n".join(process.communicate(timeout=600))
     finally:
         process.kill()
         process.wait()
@@ -374,7 +374,7 @@ def test_a_killed_unit_leaves_nothing_of_the_file_and_the_next_run_completes(
         users = shell(shop.host, "ps -o user= -C psql | sort -u")
         assert users == "nobody"
         shell(shop.host, f"systemctl kill -s KILL {UNIT}")
-        output, said = process.communicate(timeout=60)
+        output, said = process.communicate(timeout=600)
     finally:
         process.kill()
         process.wait()
@@ -387,7 +387,7 @@ def test_a_killed_unit_leaves_nothing_of_the_file_and_the_next_run_completes(
     began = time.monotonic()
     mended = {**cut, "010_cut.sql": SLOW.format("ten", 9009, 0)}
     run(shop.host, shop.deploy(mended)).ok()
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
     assert shop.ledger()[-1] == "010_cut"
     assert shop.sql("SELECT count(*) FROM customers WHERE id = 9009") == "1"
 
@@ -407,7 +407,7 @@ def test_killed_at_any_moment_each_file_is_there_as_a_whole_or_not_at_all(shop: 
         process = playbook.start(shop.host, deploy, directory=directory)
         try:
             shell(shop.host, KILL.format(0.05 + 0.15 * turn))
-            process.communicate(timeout=60)
+            process.communicate(timeout=600)
         finally:
             process.kill()
             process.wait()

@@ -73,7 +73,7 @@ def refused(host: LabHost) -> set[str]:
     return failed
 
 
-def wait(until: Callable[[], bool], otherwise: str, seconds: float = 90) -> None:
+def wait(until: Callable[[], bool], otherwise: str, seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not until():
         assert time.monotonic() < deadline, otherwise
@@ -131,7 +131,7 @@ def project(server: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Deploy
 def recover(project: Deployed, data: str) -> tuple[int, str]:
     """Run the verb itself."""
     argv = project.command("-y", "--data", data, verb="recover.py")[1:]
-    rc, stdout, stderr = warm.run(argv, cwd=project.project, env=project.environ(), timeout=120)
+    rc, stdout, stderr = warm.run(argv, cwd=project.project, env=project.environ(), timeout=600)
     return rc, stdout + stderr
 
 

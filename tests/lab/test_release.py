@@ -202,7 +202,7 @@ def test_host_program_killed_half_way_is_made_good(prepared: LabHost, tree: Path
     slow = release_deploy(tree, "r3", validate="echo $PPID >/tmp/unpacking; exec sleep 60")
     process = playbook.start(prepared, slow, directory=place)
     shell(prepared, "until test -s /tmp/unpacking; do sleep 0.05; done; kill -9 $(cat /tmp/unpacking)")
-    process.communicate(timeout=60)
+    process.communicate(timeout=600)
     assert process.returncode != 0
     assert "r3" not in shell(prepared, f"ls {APP}/releases").split()
     assert ".r3.new" in shell(prepared, f"ls -A {APP}/releases").split()

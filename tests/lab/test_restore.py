@@ -111,7 +111,7 @@ def kept_rows(host: LabHost) -> str:
     return sql(host, "select string_agg(id::text, ',' order by id) from kept")
 
 
-def well(host: LabHost, seconds: float = 60) -> None:
+def well(host: LabHost, seconds: float = 240) -> None:
     """Wait until all services run and nothing is on trial any more."""
     deadline = time.monotonic() + seconds
     while True:
@@ -167,7 +167,7 @@ def test_a_second_one_in_a_row_and_the_deploy_after_it(deployed: Deployed) -> No
     names = sorted(databases(deployed.host))
     assert len([name for name in names if "_replaced_" in name]) == 2
     process = deployed.start("-y", verb="history.py")
-    shown, _ = process.communicate("", timeout=60)
+    shown, _ = process.communicate("", timeout=600)
     assert all(name in shown for name in names if "_replaced_" in name)
     assert deployed.changed() == []
     code, said = restore(deployed, f"prune={names[1]}")
@@ -346,7 +346,7 @@ def waiting(deployed: Deployed, when: str) -> Iterator[subprocess.Popen[str]]:
     words = ("--data", "app=rec_io", "--data", f"from={STAMP}", "--data", "yes=1")
     process = deployed.start("-y", *words, verb="restore.py")
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while "sleep 97" not in ssh(deployed.host, "ps -eo args").stdout:
             assert time.monotonic() < deadline, process.communicate()
             assert process.poll() is None, process.communicate()

@@ -43,7 +43,7 @@ def cut_off(host: LabHost, made: artefact.Artefact, release: str, place: Path) -
     size = f"$(stat -c %s {file} || echo 0)"
     shell(host, f"until [ {size} -gt 12000000 ] 2>/dev/null; do sleep 0.02; done")
     os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=60)
+    process.communicate(timeout=600)
     return int(shell(host, f"sleep 1; stat -c %s {file}"))
 
 
@@ -118,7 +118,7 @@ def test_a_cable_cut_while_it_is_sent(prepared: LabHost, made: artefact.Artefact
         f"until [ $(stat -c %s {file} || echo 0) -gt 12000000 ] 2>/dev/null; do sleep 0.02; done; "
         "kill $(pgrep -x sftp-server)",
     )
-    output = "".join(process.communicate(timeout=60))
+    output = "".join(process.communicate(timeout=600))
     assert process.returncode == 1
     assert "the upload was cut off (" in output
     assert "Traceback" not in output
