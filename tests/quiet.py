@@ -1,7 +1,8 @@
 """
-Watch a test host on which nothing happens, as it is deployed by default: no alert may fire.
+Watch a test host on which nothing happens, as it is deployed by default: no alert may fire, and monitoring
+may not take more of the host than it is meant to.
 
-usage: scripts/quiet [--minutes N] [--image IMAGE] [--host NAME]      exit code 1 where one fired
+usage: scripts/quiet [--minutes N] [--image IMAGE] [--host NAME]      exit code 1 where one of both is not so
 
 A host is made, rec_io deployed with health and monitoring on, and removed in the end; or NAME is watched, a
 host of this clone that is monitored. The minutes are the clock's, and begin at once.
@@ -14,7 +15,6 @@ import json
 import os
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,9 @@ from tests.lab import alerting, templates
 from tests.lab.playbook import LabHost, shell, ssh
 from tests.lab.project import Deployed, copy
 
+# What monitoring may take: percent of one CPU, and MiB.
+PERCENT, MEBIBYTES = 3.0, 150
+COST = Path(alerting.__file__).with_name("cost.py")
 ON = 'overrides = {**overrides, "health": {"restart_after": 3}, "monitoring": {}}\n'
 # Prints what Prometheus has of a time: usage ... BEGIN END QUERY
 ASK = """
@@ -64,7 +67,9 @@ def measured(host: LabHost, begin: float, end: float) -> dict[str, int]:
 
 def watch(host: LabHost, minutes: float) -> int:
     begin = float(shell(host, "date +%s"))
-    time.sleep(minutes * 60)
+    cost = json.loads(
+        shell(host, f"python3 - {minutes * 60}", stdin=COST.read_text(), timeout=minutes * 60 + 300)
+    )
     end = float(shell(host, "date +%s"))
     fired, shared = judged(host, begin, end)
     seen = measured(host, begin, end)
@@ -76,7 +81,19 @@ def watch(host: LabHost, minutes: float) -> int:
     if blind:
         print(f"not measured all the time: {', '.join(blind)}")
     print(f"fired: {', '.join(fired) or 'none'}")
-    return 1 if fired or blind else 0
+    return 1 if fired or blind or dear(cost) else 0
+
+
+def dear(cost: dict[str, float]) -> bool:
+    """Tell what monitoring took; return whether that is more than it may."""
+    percent = cost["daemons_percent"] + cost["rounds_percent"]
+    most = max(cost["mebibytes_between_rounds"], cost["mebibytes_in_a_round"])
+    print(
+        f"cost: {percent:.2f} % of one CPU ({cost['daemons_percent']} by what always runs, at most "
+        f"{cost['rounds_percent']} by {cost['rounds']} rounds); {cost['mebibytes_between_rounds']} MiB, and "
+        f"{cost['mebibytes_in_a_round']} while a round runs, at most"
+    )
+    return percent > PERCENT or most > MEBIBYTES
 
 
 def main(words: list[str]) -> int:
