@@ -8,19 +8,17 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks.converge.contenders import OURS, PLAIN, PROJECT, nothing_changed
-from lab import lifecycle
-from tests.lab import templates
+from benchmarks.converge import calm
+from benchmarks.converge.contenders import OURS, PLAIN, nothing_changed
+from lab import places
 from tests.lab.playbook import LabHost
 
 T = TypeVar("T")
-KIND = "deployed"
 WANTED_MIB = 250
 LOOK = "hostwright, diagnose.py"
 
@@ -88,27 +86,8 @@ class Run:
     mebibytes: int
 
 
-@contextmanager
-def up(count: int, image: str) -> Iterator[list[LabHost]]:
-    """
-    Give that many hosts with the example on them.
-
-    They boot one after the other: all at once, a small machine is too slow for the services' own patience.
-    """
-    with ExitStack() as ends:
-        hosts = []
-        with templates.disk(KIND, image) as saved:
-            for number in range(count):
-                name = f"bench-many-{number}"
-                ends.callback(lifecycle.down, name)
-                made = lifecycle.up(name, image=image, disk=saved)
-                hosts.append(LabHost(name, image, made.address, made.key, made.known_hosts))
-                templates.settled(hosts[-1], KIND)
-        yield hosts
-
-
-def timed(hosts: list[LabHost], verb: Verb, cache: Path) -> Run:
-    """Do it with these hosts in one run."""
+def timed(hosts: list[LabHost], verb: Verb, project: Path, cache: Path) -> Run:
+    """Do it with these hosts in one run from that project."""
     names = ",".join(host.name for host in hosts)
     words = [
         str(Path(sys.executable).with_name("pyinfra")),
@@ -119,13 +98,14 @@ def timed(hosts: list[LabHost], verb: Verb, cache: Path) -> Run:
     ]
     environ = {
         "HOSTWRIGHT_LAB_HOSTS": names,
+        "HOSTWRIGHT_LAB_STATE": str(places.state()),
         "HOSTWRIGHT_CACHE": str(cache),
         "HOSTWRIGHT_CONNECTOR": verb.connector,
         "XDG_STATE_HOME": str(cache / "state"),
     }
     began = time.monotonic()
     process = subprocess.Popen(
-        words, cwd=PROJECT, env={**os.environ, **environ}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        words, cwd=project, env={**os.environ, **environ}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     said = process.stdout.read() if process.stdout is not None else ""
@@ -143,13 +123,15 @@ def measured(counts: list[int], image: str, times: int, cache: Path) -> Many:
     Measure runs on so many hosts, alternating.
 
     + counts: numbers of hosts, the first of them 1
+    + cache: empty directory for what hostwright keeps, for the project and for the hosts' disk
     """
     runs: dict[str, dict[int, list[Run]]] = {label: {one: [] for one in counts} for label in VERBS}
-    with up(max(counts), image) as hosts:
+    project = calm.project(cache)
+    with calm.hosts(max(counts), image, project, cache) as hosts:
         for turn in range(times + 1):
             for label, verb in VERBS.items():
                 for count in counts:
-                    run = timed(hosts[:count], verb, cache)
+                    run = timed(hosts[:count], verb, project, cache)
                     if turn > 0:  # the first fills the caches
                         runs[label][count].append(run)
             print("many hosts", runs, flush=True)
