@@ -27,6 +27,16 @@ SECRET_FILES = {"/etc/rec_io/env", SECRET}
 ON_ONE = pytest.mark.parametrize("lab_host", ["bookworm"], indirect=True, scope="module")
 SECONDS_BEFORE_KILL = 12
 SECONDS_UNTIL_WELL, SECONDS_UNTIL_UP = 60, 240
+# Half of a request, and then another connection's, which is answered once the first one is over.
+HANGS_UP = """
+import socket, time, urllib.request
+line = socket.create_connection(("127.0.0.1", 4000))
+line.sendall(b"POST /trades HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 99\\r\\n\\r\\n{")
+time.sleep(0.5)
+line.close()
+time.sleep(0.5)
+urllib.request.urlopen("http://127.0.0.1:4000/trades", timeout=60).read()
+"""
 
 
 def password(host: LabHost) -> str:
@@ -151,6 +161,15 @@ def test_a_new_release_is_switched_to_and_installs_nothing(deployed: Deployed) -
     )
     assert working_directories == {f"/opt/rec_io/{second}"}
     assert deployed.changed() == []
+
+
+@ON_ONE
+def test_who_hangs_up_in_the_middle_is_no_error(deployed: Deployed) -> None:
+    """Services that are restarted hang up on others: no gate may take that for an error."""
+    log = "/opt/rec_io/shared/logs/trade_manager.log"
+    before = shell(deployed.host, f"grep -c ERROR {log} || :")
+    shell(deployed.host, "python3 -", stdin=HANGS_UP)
+    assert shell(deployed.host, f"grep -c ERROR {log} || :") == before, shell(deployed.host, f"tail {log}")
 
 
 @ON_ONE

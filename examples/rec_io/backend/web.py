@@ -14,8 +14,8 @@ from typing import Any
 import psycopg
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -71,6 +71,11 @@ def _refused(_request: Request, problem: Exception) -> JSONResponse:
     return JSONResponse({"detail": str(problem)}, status_code=400)
 
 
+def _gone(_request: Request, _problem: Exception) -> Response:
+    """Answer nobody: who asked hung up, as a service does that is restarted or has waited long enough."""
+    return Response(status_code=400)
+
+
 def _dated(app: ASGIApp) -> ASGIApp:
     """Write the date of an answer when it is made."""
 
@@ -121,8 +126,10 @@ class WebServer:
             routes += service.routes(context)
         handlers: dict[Any, Any] = {
             psycopg.OperationalError: _database_away,
+            psycopg.InterfaceError: _database_away,
             psycopg.errors.UndefinedTable: _database_away,
             RefusedError: _refused,
+            ClientDisconnect: _gone,
         }
         app = Starlette(routes=routes, exception_handlers=handlers)
         self._socket = listen(service, context)
