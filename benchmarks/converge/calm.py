@@ -3,7 +3,8 @@ Many hosts that leave the CPU alone, so that it is there for what is measured.
 
 All test hosts compute on one machine. Twelve services on each of twenty that act every ten seconds take both
 cores of a small one, and then a run of hostwright waits for them; twenty droplets have a CPU each. So here
-the example's services act once a minute, and nothing else of it or of the hosts is any different.
+the example's services act once a minute, and they and what they make count as fresh for as much longer.
+Nothing else of it or of the hosts is any different.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def hosts(count: int, image: str, made: Path, place: Path) -> Iterator[list[LabH
     Give that many hosts, each deployed to from that project.
 
     + made: the project, as `project` returned it
-    + place: directory for the disk that all but the first of them start from
+    + place: directory for the disk that all of them start from
 
     They boot one after the other: all at once, a small machine is too slow for the services' own patience.
     """
