@@ -25,6 +25,8 @@ LOG = f"{SHARED}/web.log"
 PASSWORD = "tell-nobody-4711"
 # Seconds until a gate that fails is given up: enough for an answer, also on a busy machine.
 SOON = 4
+# Seconds that a service has to stay as it is.
+STAYS = 2
 # Answers what the file `status` says, writes data and a line now and then, and ends where `crash` exists.
 WEB = f"""
 import http.server, os, pathlib, sys, threading, time
@@ -70,7 +72,7 @@ SPEC: dict[str, Any] = {
         "password_file": "/etc/shop/secrets/db_password",
     },
 }  # fmt: skip
-RUNNING = {"kind": "running", "socket": "/run/shop/supervisor.sock", "programs": ["web"], "stays": 2}
+RUNNING = {"kind": "running", "socket": "/run/shop/supervisor.sock", "programs": ["web"], "stays": STAYS}
 UNIT = {"kind": "running", "units": {"work": "shop-work.service"}, "stays": 2}
 HEALTH = {
     "kind": "http",
@@ -191,7 +193,7 @@ def test_service_that_stays_down(shop: LabHost) -> None:
     shell(shop, "supervisorctl -c /etc/shop/supervisord.conf stop web")
     soon = [{**gate, "seconds": SOON} for gate in (PORT, HEALTH, DATA, COUNT)]
     # All at one time: soon after the first that has failed the others are no longer waited for.
-    output = red(shop, "shop: 5 of 5 gates failed", {**RUNNING, "seconds": SOON + RUNNING["stays"]}, *soon)
+    output = red(shop, "shop: 5 of 5 gates failed", {**RUNNING, "seconds": SOON + STAYS}, *soon)
     assert "saw STOPPED" in output
     assert "port 3000, saw [Errno 111] Connection refused" in output
     assert "saw no answer: [Errno 111] Connection refused" in output
