@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-import struct
 import zlib
 from collections.abc import Iterator
 from functools import cache
@@ -16,12 +14,10 @@ from gevent.lock import RLock
 from paramiko import SSHException
 from paramiko.transport import Transport
 
-from connectors.words import plain
+from connectors import frames
+from connectors.frames import DROP, ERR, EXIT, HEADER, OUT, READY, RUN
 from facts.script import text
 
-HEADER = struct.Struct(">IBI")
-RUN, READ, DROP = 1, 2, 3
-READY, OUT, ERR, EXIT = 0, 1, 2, 3
 PIECE = 65536
 LOST = -1
 PROGRAM = "command-runner.py"
@@ -82,17 +78,6 @@ class Reply:
 
 
 @cache
-def _reading(command: str) -> bytes:
-    """Return what is sent of a fact's command, the same for all hosts; it takes a while to take apart."""
-    return json.dumps({**(plain(command) or {"command": command}), "stdin": None}).encode()
-
-
-def _running(command: str, stdin: str | None) -> bytes:
-    # Not kept: there are secrets in it.
-    return json.dumps({"command": command, "stdin": stdin}).encode()
-
-
-@cache
 def _packed_first(data: bytes) -> tuple[bytes, Any]:
     """
     Pack what a channel begins with; hosts that are alike are all asked the same first.
@@ -129,26 +114,37 @@ class Channel:
 
     def run(self, command: str, stdin: str | None = None) -> Reply:
         """Begin a command at once."""
-        return self._send([(RUN, command, stdin)])[0]
+        number, reply = self._expect()
+        return self._send([reply], frames.frame(number, RUN, frames.running(command, stdin)))[0]
+
+    def ask(self, command: str) -> Reply:
+        """Begin a command that only reads, at once."""
+        number, reply = self._expect()
+        return self._send([reply], frames.frame(number, RUN, frames.reading(command)))[0]
 
     def read(self, commands: list[str]) -> list[Reply]:
-        """Begin commands that only read: in this order, as many at a time as the host has CPUs."""
-        return self._send([(READ, command, None) for command in commands])
+        """
+        Begin commands that only read: in this order, as many at a time as the host has CPUs.
+
+        Those of a program that answers several in one go, which says so by "alone", its first argument, are
+        one with the first of them.
+        """
+        expected = [self._expect() for _ in commands]
+        numbered = [(number, command) for (number, _), command in zip(expected, commands, strict=True)]
+        return self._send([reply for _, reply in expected], frames.reads(numbered), only_reads=True)
+
+    def _expect(self) -> tuple[int, Reply]:
+        self._last += 1
+        reply = self._replies[self._last] = Reply()
+        return self._last, reply
 
     def drop(self) -> None:
         """End the reading commands that have not begun."""
-        self._write(HEADER.pack(0, DROP, 0))
+        self._write(frames.frame(0, DROP))
 
-    def _send(self, requests: list[tuple[int, str, str | None]]) -> list[Reply]:
-        data, replies = b"", []
-        for kind, command, stdin in requests:
-            self._last += 1
-            reply = self._replies[self._last] = Reply()
-            replies.append(reply)
-            payload = _reading(command) if kind == READ else _running(command, stdin)
-            data += HEADER.pack(self._last, kind, len(payload)) + payload
+    def _send(self, replies: list[Reply], data: bytes, only_reads: bool = False) -> list[Reply]:
         try:
-            self._write(data, only_reads=all(kind == READ for kind, _, _ in requests))
+            self._write(data, only_reads)
         except (OSError, SSHException):
             self._receiver.join()
             if not self.absent:

@@ -26,8 +26,9 @@ from pyinfra.connectors.util import (
 )
 from typing_extensions import Unpack, override
 
-from connectors.channel import ERR, OUT, Channel, Reply, stdin_text
+from connectors.channel import Channel, Reply, stdin_text
 from connectors.fact_cache import FactCache, file_of
+from connectors.frames import ERR, OUT
 
 if TYPE_CHECKING:
     from pyinfra.api.arguments import ConnectorArguments
@@ -229,12 +230,12 @@ class FastSSHConnector(SSHConnector):
         """Return the reply to a fact's command: one that is here, or that it is asked for now."""
         facts, channel = self.facts, self._through()
         if facts is None:
-            return channel.run(command)
+            return channel.ask(command)
         known = facts.get(command, self.host.current_op_hash)
         if known is not None and known.code(timeout) == 0:
             return known
         now = time.monotonic()
-        reply = channel.run(command)
+        reply = channel.ask(command)
         facts.put(command, reply, now)
         facts.get(command, self.host.current_op_hash)
         return reply

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pyinfra.api import FactBase, StringCommand
+from pyinfra.api import StringCommand
 from typing_extensions import override
 
 from facts.postgres import cluster as at
 from operations.schema import Row
 
 
-class DatabaseSize(FactBase[int]):
+class DatabaseSize(at.CatalogFact[int]):
     """
     Read what a database takes on disk, in bytes; 0 where there is no server yet, or no such database.
 
@@ -19,7 +19,7 @@ class DatabaseSize(FactBase[int]):
 
     @override
     def command(self, database: str, cluster: str | None = None) -> StringCommand:
-        return at.catalog("postgres-size.sql", cluster=cluster, database=database)
+        return at.asked("postgres-size.sql", cluster=cluster, database=database)
 
     @staticmethod
     @override
@@ -32,7 +32,7 @@ class DatabaseSize(FactBase[int]):
         return found or 0
 
 
-class Migrations(FactBase[list[Row]]):
+class Migrations(at.CatalogFact[list[Row]]):
     """
     Read which migrations a database has had, from `public.schema_migrations`, in the order of their names.
 
@@ -45,7 +45,7 @@ class Migrations(FactBase[list[Row]]):
 
     @override
     def command(self, database: str, cluster: str | None = None) -> StringCommand:
-        return at.catalog("postgres-connect.sql", "migrations-ledger.sql", cluster=cluster, database=database)
+        return at.asked(cluster=cluster, database=database, inside=["migrations-ledger.sql"])
 
     @staticmethod
     @override

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Literal, TypedDict
 
-from pyinfra.api import FactBase, StringCommand
+from pyinfra.api import StringCommand
 from typing_extensions import override
 
 from facts.postgres import cluster as at
@@ -26,7 +27,7 @@ class PoolFields(TypedDict):
     due: Literal["nothing", "reload", "restart"]
 
 
-class Pool(FactBase[PoolFields | None]):
+class Pool(at.CatalogFact[PoolFields | None]):
     """
     Read how an app's pool stands; None where no server runs.
 
@@ -42,16 +43,10 @@ class Pool(FactBase[PoolFields | None]):
     def command(
         self, unit: str, ini: str, users: str, role: str, cluster: str | None = None
     ) -> StringCommand:
-        return at.asked("pgbouncer-control.py", "state", unit, ini, users, role, cluster=cluster)
-
-    @override
-    def requires_command(self, unit: str, ini: str, users: str, role: str, cluster: str | None = None) -> str:
-        return "python3"
-
-    @staticmethod
-    @override
-    def default() -> None:
-        return None
+        return at.asked(
+            cluster=cluster, program=["pgbouncer-control.py", "state", unit, ini, users, role],
+            given="postgres-verifiers.sql", roles=json.dumps([role]),
+        )  # fmt: skip
 
     @override
     def process(self, output: list[str]) -> PoolFields | None:

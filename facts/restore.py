@@ -59,7 +59,7 @@ class Kept(TypedDict):
     bytes: int
 
 
-class KeptDatabases(FactBase[list[Kept]]):
+class KeptDatabases(at.CatalogFact[list[Kept]]):
     """
     Read which databases restores and wipes have left: replaced ones, and fresh ones that never took over.
 
@@ -68,7 +68,7 @@ class KeptDatabases(FactBase[list[Kept]]):
 
     @override
     def command(self, cluster: str | None = None) -> StringCommand:
-        return at.catalog("restore-databases.sql", cluster=cluster)
+        return at.asked("restore-databases.sql", cluster=cluster)
 
     @staticmethod
     @override

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Literal, TypedDict
 
-from pyinfra.api import FactBase, StringCommand
+from pyinfra.api import StringCommand
 from typing_extensions import override
 
 from facts.postgres import cluster as at
@@ -50,7 +50,7 @@ class AppFields(TypedDict):
     extensions: list[str]
 
 
-class App(FactBase[AppFields | None]):
+class App(at.CatalogFact[AppFields | None]):
     """
     Read an app's database, its owner, its role and its reader, and compare what they may do in it.
 
@@ -73,37 +73,15 @@ class App(FactBase[AppFields | None]):
         wanted: dict[str, dict[str, list[str]]],
         cluster: str | None = None,
     ) -> StringCommand:
-        queries = (
-            r"\set role :owner", "postgres-role.sql", r"\set role :app", "postgres-role.sql",
-            r"\set role :reader", "postgres-role.sql", "postgres-database.sql", "postgres-connect.sql",
-            "postgres-schema.sql", "postgres-app.sql",
-        )  # fmt: skip
-        variables = {"owner": owner, "app": app, "reader": reader, "database": database}
-        variables["wanted"] = json.dumps(wanted)
-        if not passwords:
-            return at.catalog(*queries, cluster=cluster, **variables)
         pairs = [word for pair in passwords.items() for word in pair]
         return at.asked(
-            "postgres-password.py", "check", *pairs, cluster=cluster, queries=queries, **variables
-        )
-
-    @override
-    def requires_command(
-        self,
-        database: str,
-        owner: str,
-        app: str,
-        reader: str,
-        passwords: dict[str, str],
-        wanted: dict[str, dict[str, list[str]]],
-        cluster: str | None = None,
-    ) -> str:
-        return "python3" if passwords else "sh"
-
-    @staticmethod
-    @override
-    def default() -> None:
-        return None
+            r"\set role :owner", "postgres-role.sql", r"\set role :app", "postgres-role.sql",
+            r"\set role :reader", "postgres-role.sql", "postgres-database.sql",
+            cluster=cluster, database=database, inside=["postgres-schema.sql", "postgres-app.sql"],
+            program=["postgres-password.py", "check", *pairs] if pairs else [],
+            given="postgres-verifiers.sql" if pairs else None,
+            owner=owner, app=app, reader=reader, wanted=json.dumps(wanted), roles=json.dumps([*passwords]),
+        )  # fmt: skip
 
     @override
     def process(self, output: list[str]) -> AppFields | None:

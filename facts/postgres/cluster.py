@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
-from pyinfra.api import StringCommand
+from pyinfra.api import FactBase, StringCommand
+from typing_extensions import override
 
 from facts import script
 
+Known = TypeVar("Known")
 UP = "up"
 EXISTS = "exists"
 ASK_UP = "ask-up"
@@ -53,45 +56,62 @@ def program(
     )
 
 
-def catalog(*queries: str, cluster: str | None, **variables: str) -> StringCommand:
-    """
-    Build a fact's command: queries of `files/host/` in one round trip, or nothing where no server runs.
+class CatalogFact(FactBase[Known]):
+    """What PostgreSQL is asked for; None on a host without Python, by which it is asked."""
 
-    + queries: file names, run one after the other in one psql, starting in database postgres; what begins
-      with a backslash is a command of psql's own
-    + cluster: "VERSION/NAME", or None for the host's only cluster
-    + variables: what the queries find as `:'variable'`
-    """
-    words = _words(queries, variables)
-    return script.script("postgres-cluster.sh", cluster or "", ASK_UP, "sql", *words)
+    @override
+    def requires_command(self, *_: Any, **__: Any) -> str:
+        return "python3"
 
-
-def _words(queries: tuple[str, ...], variables: dict[str, str]) -> list[str]:
-    text = "\n".join(query if query.startswith("\\") else script.text(query) for query in queries)
-    return ["postgres", text, *(f"{key}={value}" for key, value in variables.items())]
+    @staticmethod
+    @override
+    def default() -> Any:
+        return None
 
 
 def asked(
-    file: str, *arguments: str, cluster: str | None, queries: tuple[str, ...] = (), **variables: str
+    *queries: str,
+    cluster: str | None,
+    database: str | None = None,
+    inside: Sequence[str] = (),
+    program: Sequence[str] = (),
+    given: str | None = None,
+    **variables: str,
 ) -> StringCommand:
     """
-    Build a fact's command: queries, as those of `catalog`, and then a Python program of `files/host/`.
+    Build a `CatalogFact`'s command, which does nothing where no server runs.
 
-    Nothing of it runs where no server does. It begins with Python, which the fact has to require: a run that
-    has one running on the host already needs no other.
+    What begins with a backslash, among the queries, is a command of psql's own, and else a file name below
+    `files/host/`. Those that a run is known to ask for are all asked in one session.
 
-    + file: name of the program, which finds the cluster's whereabouts in its environment
-    + arguments: passed on
+    + queries: asked whatever the database is, before the others
     + cluster: "VERSION/NAME", or None for the host's only one
-    + queries, variables: see `catalog`; default none
+    + database: database of those below, which are left out where there is none; they all find it as
+      `:'database'`
+    + inside: queries for that database
+    + program: a Python program of `files/host/`, run after that with the cluster's whereabouts in its
+      environment, and its arguments; default none
+    + given: query whose answer is the program's standard input, and is not printed; default none
+    + variables: what the queries find as `:'variable'`
 
-    Example: `asked("pgbouncer-control.py", "state", unit, cluster=None)`
+    Example: `asked("postgres-hba.sql", cluster=None)`
     """
-    words = _words(queries, variables) if queries else None
+    request = {
+        "queries": _text(queries),
+        "database": database,
+        "inside": _text(inside),
+        "given": _text([given] if given else []),
+        "variables": {**({"database": database} if database is not None else {}), **variables},
+    }
+    file, *arguments = program or [""]
     return script.script(
-        "postgres-within.py", script.text("postgres-cluster.sh"), cluster or "", ASK_UP, json.dumps(words),
-        script.text(file), *arguments,
+        "postgres-ask.py", "alone", script.text("postgres-cluster.sh"), cluster or "", json.dumps(request),
+        *([script.text(file), *arguments] if file else []),
     )  # fmt: skip
+
+
+def _text(queries: Sequence[str]) -> str:
+    return "\n".join(query if query.startswith("\\") else script.text(query) for query in queries)
 
 
 def read(output: list[str]) -> Any:

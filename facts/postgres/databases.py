@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Literal, TypedDict
 
-from pyinfra.api import FactBase, StringCommand
+from pyinfra.api import StringCommand
 from typing_extensions import override
 
 from facts.postgres import cluster as at
@@ -39,7 +39,7 @@ class DatabaseFields(TypedDict):
     schema: SchemaFields | None
 
 
-class Database(FactBase[DatabaseFields | None]):
+class Database(at.CatalogFact[DatabaseFields | None]):
     """
     Read a database's owner, encoding, locale, settings, and everybody's privileges.
 
@@ -49,10 +49,9 @@ class Database(FactBase[DatabaseFields | None]):
 
     @override
     def command(self, database: str, cluster: str | None = None) -> StringCommand:
-        return at.catalog(
-            "postgres-database.sql", "postgres-connect.sql", "postgres-schema.sql",
-            cluster=cluster, database=database,
-        )  # fmt: skip
+        return at.asked(
+            "postgres-database.sql", cluster=cluster, database=database, inside=["postgres-schema.sql"]
+        )
 
     @override
     def process(self, output: list[str]) -> DatabaseFields | None:
@@ -69,7 +68,7 @@ class OwnerFields(TypedDict):
     owner: str | None
 
 
-class Schema(FactBase[OwnerFields | None]):
+class Schema(at.CatalogFact[OwnerFields | None]):
     """
     Read who owns a schema; None where there is no such database.
 
@@ -80,10 +79,7 @@ class Schema(FactBase[OwnerFields | None]):
 
     @override
     def command(self, schema: str, database: str, cluster: str | None = None) -> StringCommand:
-        return at.catalog(
-            "postgres-connect.sql", "postgres-namespace.sql",
-            cluster=cluster, database=database, schema=schema,
-        )  # fmt: skip
+        return at.asked(cluster=cluster, database=database, inside=["postgres-namespace.sql"], schema=schema)
 
     @override
     def process(self, output: list[str]) -> OwnerFields | None:
@@ -110,7 +106,7 @@ class PrivilegesFields(TypedDict):
     differences: list[Difference]
 
 
-class Privileges(FactBase[PrivilegesFields | None]):
+class Privileges(at.CatalogFact[PrivilegesFields | None]):
     """
     Compare what a role may do in one schema with what it should; None where there is no such database.
 
@@ -132,9 +128,9 @@ class Privileges(FactBase[PrivilegesFields | None]):
         creators: list[str],
         cluster: str | None = None,
     ) -> StringCommand:
-        return at.catalog(
-            "postgres-connect.sql", "postgres-privileges.sql", cluster=cluster, database=database, role=role,
-            schema=schema, wanted=json.dumps(wanted), creators=json.dumps(creators),
+        return at.asked(
+            cluster=cluster, database=database, inside=["postgres-privileges.sql"],
+            role=role, schema=schema, wanted=json.dumps(wanted), creators=json.dumps(creators),
         )  # fmt: skip
 
     @override
@@ -159,7 +155,7 @@ class ExtensionFields(TypedDict):
     versions: list[str]
 
 
-class Extension(FactBase[ExtensionFields | None]):
+class Extension(at.CatalogFact[ExtensionFields | None]):
     """
     Read which version of an extension a database has, and could have; None where there is no database.
 
@@ -170,10 +166,9 @@ class Extension(FactBase[ExtensionFields | None]):
 
     @override
     def command(self, extension: str, database: str, cluster: str | None = None) -> StringCommand:
-        return at.catalog(
-            "postgres-connect.sql", "postgres-extension.sql",
-            cluster=cluster, database=database, extension=extension,
-        )  # fmt: skip
+        return at.asked(
+            cluster=cluster, database=database, inside=["postgres-extension.sql"], extension=extension
+        )
 
     @override
     def process(self, output: list[str]) -> ExtensionFields | None:

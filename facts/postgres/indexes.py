@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TypedDict
 
-from pyinfra.api import FactBase, StringCommand
+from pyinfra.api import StringCommand
 from typing_extensions import override
 
 from facts.postgres import cluster as at
@@ -36,7 +36,7 @@ class IndexFields(TypedDict):
     there: There | None
 
 
-class Indexes(FactBase[list[IndexFields] | None]):
+class Indexes(at.CatalogFact[list[IndexFields] | None]):
     """
     Read all declared indexes of a database at once; None where there is no such database.
 
@@ -52,10 +52,9 @@ class Indexes(FactBase[list[IndexFields] | None]):
     def command(
         self, declared: list[dict[str, str | bool]], database: str, cluster: str | None = None
     ) -> StringCommand:
-        return at.catalog(
-            "postgres-connect.sql", "postgres-indexes.sql",
-            cluster=cluster, database=database, declared=json.dumps(declared),
-        )  # fmt: skip
+        return at.asked(
+            cluster=cluster, database=database, inside=["postgres-indexes.sql"], declared=json.dumps(declared)
+        )
 
     @override
     def process(self, output: list[str]) -> list[IndexFields] | None:

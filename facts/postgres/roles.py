@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Literal, TypedDict
 
-from pyinfra.api import FactBase, StringCommand
+from pyinfra.api import StringCommand
 from typing_extensions import override
 
 from facts.postgres import cluster as at
@@ -44,7 +44,7 @@ class RoleFields(TypedDict):
     password: Literal["match", "differs", "absent"] | None
 
 
-class Role(FactBase[RoleFields | None]):
+class Role(at.CatalogFact[RoleFields | None]):
     """
     Read a role's attributes, settings and memberships, and whether its password is the one in a file.
 
@@ -59,13 +59,13 @@ class Role(FactBase[RoleFields | None]):
     def command(
         self, role: str, password_file: str | None = None, cluster: str | None = None
     ) -> StringCommand:
-        query = at.catalog("postgres-role.sql", cluster=cluster, role=role)
         if password_file is None:
-            return query
-        check = at.program(
-            "postgres-password.py", "check", role, password_file, need=at.ASK_UP, cluster=cluster
-        )
-        return StringCommand(query, "&&", check)
+            return at.asked("postgres-role.sql", cluster=cluster, role=role)
+        return at.asked(
+            "postgres-role.sql", cluster=cluster, role=role,
+            program=["postgres-password.py", "check", role, password_file],
+            given="postgres-verifiers.sql", roles=json.dumps([role]),
+        )  # fmt: skip
 
     @override
     def process(self, output: list[str]) -> RoleFields | None:

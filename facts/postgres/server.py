@@ -88,7 +88,7 @@ class SettingsFields(TypedDict):
     pending: list[str]
 
 
-class Settings(FactBase[SettingsFields | None]):
+class Settings(at.CatalogFact[SettingsFields | None]):
     """
     Read where declared server settings come from, and the file of conf.d that declares them.
 
@@ -99,7 +99,7 @@ class Settings(FactBase[SettingsFields | None]):
 
     @override
     def command(self, file: str, names: list[str], cluster: str | None = None) -> StringCommand:
-        return at.catalog("postgres-settings.sql", cluster=cluster, file=file, names=json.dumps(names))
+        return at.asked("postgres-settings.sql", cluster=cluster, file=file, names=json.dumps(names))
 
     @override
     def process(self, output: list[str]) -> SettingsFields | None:
@@ -125,7 +125,7 @@ class HbaFields(TypedDict):
     errors: int
 
 
-class Hba(FactBase[HbaFields | None]):
+class Hba(at.CatalogFact[HbaFields | None]):
     """
     Read the state of the file of access rules.
 
@@ -134,7 +134,7 @@ class Hba(FactBase[HbaFields | None]):
 
     @override
     def command(self, cluster: str | None = None) -> StringCommand:
-        return at.catalog("postgres-hba.sql", cluster=cluster)
+        return at.asked("postgres-hba.sql", cluster=cluster)
 
     @override
     def process(self, output: list[str]) -> HbaFields | None:

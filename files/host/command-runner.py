@@ -10,7 +10,10 @@ command OUT and ERR as they come, and EXIT with its exit code, -1 where a signal
 
 Each command runs as sshd would run it: by the login's shell, in a session of its own. READ may
 have, in the place of "command", "words", a program and its arguments as they are once shells have taken them
-apart, and "needs", a program without which the answer is a line that says so, or null.
+apart, and "needs", a program without which the answer is a line that says so, or null. With "together", a
+list of numbers and arguments, it is several commands of one Python program: it is run once, with the word
+"together" and all those arguments as JSON, and prints for each of them a line of JSON: output, errors and
+exit code. Where it does not, each is run by itself: with the word "alone" and its own arguments.
 """
 
 import collections
@@ -31,6 +34,8 @@ HEADER = struct.Struct(">IBI")
 RUN, READ, DROP = 1, 2, 3
 READY, OUT, ERR, EXIT = 0, 1, 2, 3
 PIECE = 65536
+# What is no UTF-8 goes through as it is.
+UTF = ("utf-8", "surrogateescape")
 MISSING = b"##PYINFRA_NOCMD##\n"
 SHELL = pwd.getpwuid(os.getuid()).pw_shell or "/bin/sh"
 
@@ -105,6 +110,16 @@ def pass_on(number, out, err, whole):
     Return what is still to be sent.
     """
     held = b""
+    for kind, piece in pieces(out, err):
+        held += frame(number, kind, piece)
+        if not whole or len(held) > PIECE:
+            write(held)
+            held = b""
+    return held
+
+
+def pieces(out, err):
+    """Yield what comes from both pipes, OUT or ERR, until both are closed."""
     with selectors.DefaultSelector() as pipes:
         pipes.register(out, selectors.EVENT_READ, OUT)
         pipes.register(err, selectors.EVENT_READ, ERR)
@@ -112,19 +127,52 @@ def pass_on(number, out, err, whole):
             for key, _ in pipes.select():
                 piece = os.read(key.fd, PIECE)
                 if piece:
-                    held += frame(number, key.data, piece)
-                    if not whole or len(held) > PIECE:
-                        write(held)
-                        held = b""
+                    yield key.data, piece
                 else:
                     pipes.unregister(key.fileobj)
                     key.fileobj.close()
-    return held
+
+
+def run_together(request, forks):
+    """Run one program for several commands, and send each its answer; where it fails, run it for each."""
+    members = request["together"]
+    try:
+        said = answers(request, forks)
+    except Exception:  # it did not say what it should, whatever that was
+        said = None
+    if said is None or len(said) != len(members):
+        for number, arguments in members:
+            words = [*request["words"], "alone", *arguments]
+            guarded(number, {**request, "together": None, "words": words}, forks)
+        return
+    for (number, _), pieces_of_it in zip(members, said):  # noqa: B905  # strict= came in Python 3.10
+        write(b"".join(frame(number, kind, piece) for kind, piece in pieces_of_it if piece))
+
+
+def answers(request, forks):
+    """Return for each of several commands what is to be sent of it; None where their program failed."""
+    if request.get("needs") and shutil.which(request["needs"]) is None:
+        return None
+    arguments = json.dumps([arguments for _, arguments in request["together"]])
+    with forking:
+        out, err, status = forks.start([*request["words"][3:], "together", arguments])
+    with open(out, "rb", 0) as stdout, open(err, "rb", 0) as stderr, open(status, "rb", 0) as end:
+        lines = b"".join(piece for kind, piece in pieces(stdout, stderr) if kind == OUT).splitlines()
+        if end.read() != b"0":
+            return None
+    found = []
+    for line in lines:
+        output, errors, code = json.loads(line)
+        found.append(((OUT, output.encode(*UTF)), (ERR, errors.encode(*UTF)), (EXIT, b"%d" % code)))
+    return found
 
 
 def guarded(number, request, forks):
     try:
-        run(number, request, forks)
+        if request.get("together"):
+            run_together(request, forks)
+        else:
+            run(number, request, forks)
     except Exception as error:  # whatever it was: who asked waits for an end, and is told
         send(number, ERR, f"{type(error).__name__}: {error}\n".encode())
         send(number, EXIT, b"-1")
@@ -170,7 +218,9 @@ def main():
                     turn.notify()
                 else:
                     while waiting:
-                        send(waiting.popleft()[0], EXIT, b"-1")
+                        number, request = waiting.popleft()
+                        for one, _ in request.get("together") or [(number, None)]:
+                            send(one, EXIT, b"-1")
     os._exit(0)
 
 

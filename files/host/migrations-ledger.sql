@@ -12,13 +12,11 @@ exists (
         and atttypid in ('text'::regtype, 'varchar'::regtype, 'bpchar'::regtype)) as has_digest
 \gset
 \if :present
-\else
-\quit
-\endif
 \if :has_digest
 select json_agg(json_build_object('name', name, 'sha256', sha256) order by name collate "C")
 from public.schema_migrations;
 \else
 select json_agg(json_build_object('name', name, 'sha256', null) order by name collate "C")
 from public.schema_migrations;
+\endif
 \endif

@@ -1,7 +1,8 @@
 """
 Say how an app's connection pool stands, or bring it to what is declared, by a reload where that is enough.
 
-usage: postgres-cluster.sh CLUSTER ask-up python3 -c ... state UNIT INI USERS ROLE
+usage: python3 -c ... state UNIT INI USERS ROLE      JSON on standard input: what the server keeps of the
+       password of each role
        postgres-cluster.sh CLUSTER up python3 -c ... apply UNIT INI USERS ROLE      JSON on standard input:
        ini, unit, group and port
 
@@ -52,26 +53,20 @@ def digest(path: str | Path) -> str | None:
         return None
 
 
-def wanted_users(role: str) -> str:
-    """Write pgbouncer's file of users: the role with the verifier that the server has of it."""
-    psql = [
-        f"{os.environ['CLUSTER_BIN']}/psql",
-        "-X",
-        "-q",
-        "-A",
-        "-t",
-        "-v",
-        "ON_ERROR_STOP=1",
-        "-d",
-        "postgres",
-    ]
+def kept(role: str) -> str | None:
+    """Ask the server what it keeps of a role's password."""
+    options = ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", "postgres", "-v", f"role={role}"]
     done = call(
-        "setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", *psql, "-v", f"role={role}",
-        input="select rolpassword from pg_authid where rolname = :'role'"
-        " and rolpassword like 'SCRAM-SHA-256$%';",
+        "setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups",
+        f"{os.environ['CLUSTER_BIN']}/psql", *options,
+        input="select rolpassword from pg_authid where rolname = :'role';",
     )  # fmt: skip
-    verifier = done.stdout.strip()
-    if done.returncode != 0 or not verifier:
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def wanted_users(role: str, verifier: str | None) -> str:
+    """Write pgbouncer's file of users: the role with the verifier that the server has of it."""
+    if not (verifier or "").startswith("SCRAM-SHA-256$"):
         raise RefusedError(f"role {role} has no SCRAM password; the step that gives it one has to run before")
     quoted = role.replace('"', '""')
     return f'"{quoted}" "{verifier}"\n'
@@ -107,11 +102,11 @@ def owner(path: str) -> str:
     return f"{about.st_uid} {about.st_gid} {about.st_mode & 0o7777:o}"
 
 
-def state(unit: str, ini: str, users: str, role: str) -> dict[str, object]:
+def state(unit: str, ini: str, users: str, role: str, verifier: str | None) -> dict[str, object]:
     shown = call("systemctl", "show", "-p", "ActiveState,UnitFileState", unit).stdout
     about = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
     try:
-        same = Path(users).read_text() == wanted_users(role)
+        same = Path(users).read_text() == wanted_users(role, verifier)
     except (FileNotFoundError, RefusedError):
         same = False
     return {
@@ -190,7 +185,7 @@ def apply(unit: str, ini: str, users: str, role: str) -> None:
     given = json.load(sys.stdin)
     if version() is None:
         raise RefusedError("pgbouncer is not installed; the step that installs it has to run before")
-    users_text = wanted_users(role)
+    users_text = wanted_users(role, kept(role))
     # Asked before anything is written: the pool that runs may stay as it is.
     ours = (
         re.search(r"^listen_port = (\d+)$", Path(ini).read_text(), re.MULTILINE)
@@ -227,7 +222,8 @@ def is_active(unit: str) -> bool:
 
 def main(verb: str, unit: str, ini: str, users: str, role: str) -> int:
     if verb == "state":
-        print(json.dumps(state(unit, ini, users, role)))
+        verifiers = json.loads(sys.stdin.read().strip() or "{}") or {}
+        print(json.dumps(state(unit, ini, users, role, verifiers.get(role))))
         return 0
     try:
         apply(unit, ini, users, role)

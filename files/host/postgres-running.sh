@@ -26,7 +26,9 @@ accepts() {
 
 if [ "$action" = ask ]; then
     if accepts; then state=up; else state=down; fi
-    echo "$start|$unit|$state|$(sed -n 's/^MemTotal: *\([0-9]*\).*/\1/p' /proc/meminfo)"
+    # The first line of it.
+    read -r _ ram _ </proc/meminfo
+    echo "$start|$unit|$state|$ram"
     exit 0
 fi
 

@@ -17,7 +17,8 @@ from gevent.os import tp_read, tp_write
 from paramiko import SSHException
 
 from connectors import channel as channel_module
-from connectors.channel import ERR, OUT, Channel, stdin_text
+from connectors.channel import Channel, stdin_text
+from connectors.frames import ERR, OUT
 
 
 class Pipe:
@@ -162,9 +163,13 @@ def test_what_only_reads_comes_as_a_whole(channel: Channel) -> None:
         assert (long.code(), len(list(long.lines(OUT)))) == (0, 100_000)
 
 
+def fact(*words: str) -> str:
+    return f"sh -c {shlex.quote(shlex.join(words))}"
+
+
 def asked(channel: Channel, *words: str) -> tuple[int, str, str]:
     """Have a fact's command run that comes to these words."""
-    reply = channel.read([f"sh -c {shlex.quote(shlex.join(words))}"])[0]
+    reply = channel.read([fact(*words)])[0]
     with gevent.Timeout(20):
         code = reply.code()
     # Each can be read again: several operations may have asked for it.
@@ -249,6 +254,86 @@ def test_words_need_no_shell(channel: Channel) -> None:
         reply = channel.read([f"sh -c {shlex.quote(inner.replace('no-such', needs))}"])[0]
         with gevent.Timeout(20):
             assert (reply.code(), "".join(reply.lines(OUT))) == (0, said_)
+
+
+SEVERAL = """
+import json, os, sys
+how, *words = sys.argv[1:]
+if how == "alone":
+    print(os.getpid(), *words)
+    sys.exit(len(words))
+print("noise" * 100_000, file=sys.stderr)
+for one in json.loads(words[0]):
+    print(json.dumps([f"{os.getpid()} {' '.join(one)} \\u00fc\\n", "err", len(one)]))
+"""
+
+
+def test_one_program_answers_several(channel: Channel) -> None:
+    """In one go; who asks sees no difference, and what is between them comes as ever."""
+    python = ("python3", "-I", "-c")
+    commands = [
+        fact(*python, SEVERAL, "alone", "a"),
+        fact(*python, "print('between')", "alone"),
+        fact(*python, SEVERAL, "alone", "b", "it's c"),
+        fact(*python, SEVERAL, "alone"),
+    ]
+    replies = channel.read(commands)
+    with gevent.Timeout(20):
+        codes = [reply.code() for reply in replies]
+    said_ = ["".join(reply.lines(OUT)) for reply in replies]
+    assert codes == [1, 0, 2, 0]
+    pid = said_[0].split()[0]
+    assert said_ == [f"{pid} a \u00fc\n", "between\n", f"{pid} b it's c \u00fc\n", f"{pid}  \u00fc\n"]
+    assert ["".join(reply.lines(ERR)) for reply in replies] == ["err", "", "err", "err"]
+    # By itself one is as it was sent.
+    reply = channel.read(commands[2:3])[0]
+    with gevent.Timeout(20):
+        assert reply.code() == 2
+    assert "".join(reply.lines(OUT)).split(" ", 1)[1] == "b it's c\n"
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "sys.exit(1)",
+        "print('[]')",
+        "print('x')\nprint('y')",
+        "print('[1, 2]')\nprint('[1, 2, 3]')",
+        'print(\'["", "", 0]\')',
+        "os.kill(os.getpid(), 9)",
+        "raise ValueError",
+    ],
+)
+def test_where_one_program_cannot_answer_several_each_is_asked_by_itself(channel: Channel, how: str) -> None:
+    program = f"""
+import os, sys
+if sys.argv[1] == "together":
+    {how.replace(chr(10), chr(10) + "    ")}
+else:
+    print(*sys.argv[1:])
+"""
+    replies = channel.read([fact("python3", "-I", "-c", program, "alone", word) for word in "ab"])
+    with gevent.Timeout(20):
+        assert [reply.code() for reply in replies] == [0, 0]
+    assert [list(reply.lines(OUT)) for reply in replies] == [["alone a\n"], ["alone b\n"]]
+
+
+def test_several_that_are_dropped_end(channel: Channel) -> None:
+    width = max(2, os.cpu_count() or 1)
+    several = [fact("python3", "-I", "-c", SEVERAL, "alone", word) for word in "ab"]
+    replies = channel.read([*["sleep 1"] * width, *several])
+    assert said(channel, "sleep 0.3")[0] == 0  # the first have begun
+    channel.drop()
+    with gevent.Timeout(20):
+        assert [reply.code() for reply in replies[-2:]] == [-1, -1]
+
+
+def test_a_fact_that_is_asked_by_itself_begins_at_once(channel: Channel) -> None:
+    width = max(2, os.cpu_count() or 1)
+    channel.read(["sleep 30"] * width)
+    with gevent.Timeout(20):
+        reply = channel.ask(fact("python3", "-I", "-c", "print('now')"))
+        assert (reply.code(), list(reply.lines(OUT))) == (0, ["now\n"])
 
 
 def test_a_lost_connection_ends_what_is_under_way(pipe: Pipe, channel: Channel) -> None:

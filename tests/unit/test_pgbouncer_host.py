@@ -69,19 +69,20 @@ def test_without_a_record_it_is_started_again(program: Any, files: dict[str, Pat
 
 
 def test_no_verifier_leaves_the_host(program: Any, files: dict[str, Path]) -> None:
-    found = program.state("p.service", str(files["ini"]), str(files["users"]), "shop")
+    found = program.state("p.service", str(files["ini"]), str(files["users"]), "shop", VERIFIER)
     assert (found["users"], found["enabled"], found["due"]) == (True, True, "nothing")
     assert "SCRAM" not in json.dumps(found)
     files["users"].write_text('"shop" "another"\n')
-    assert program.state("p.service", str(files["ini"]), str(files["users"]), "shop")["users"] is False
+    for kept in (VERIFIER, None, "md5" + "0" * 32):
+        assert not program.state("p.service", str(files["ini"]), str(files["users"]), "shop", kept)["users"]
 
 
 def test_names_are_quoted_as_pgbouncer_reads_them(program: Any) -> None:
-    assert program.wanted_users('o"k') == f'"o""k" "{VERIFIER}"\n'
+    assert program.wanted_users('o"k', VERIFIER) == f'"o""k" "{VERIFIER}"\n'
 
 
 def test_a_role_without_a_password_is_refused(program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     nothing = subprocess.CompletedProcess([], 0, "", "")
     monkeypatch.setattr(program, "call", lambda *_, **__: nothing)
     with pytest.raises(program.RefusedError, match="role shop has no SCRAM password"):
-        program.wanted_users("shop")
+        program.wanted_users("shop", program.kept("shop"))

@@ -6,10 +6,12 @@ import base64
 import hashlib
 import hmac
 import importlib.util
+import json
 import os
 import subprocess
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -186,54 +188,79 @@ def test_the_last_data_directory_of_a_configuration_counts(tmp_path: Path) -> No
     assert said == "/another/one\n" != f"{data}\n"
 
 
-def within(root: Path, need: str, sql: str, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a program as facts do, against the clusters whose configuration is below a directory."""
-    words = [
-        "python3",
-        "-I",
-        "-c",
-        text("postgres-within.py"),
-        text("postgres-cluster.sh"),
-        "",
-        need,
-        sql,
-        code,
-    ]
+@pytest.fixture
+def server(tmp_path: Path) -> Path:
+    """The configuration of a cluster whose server runs, as far as its files tell; nobody answers there."""
+    data = make_cluster(tmp_path, "15/main")
+    (data / "postmaster.pid").write_text(f"{os.getpid()}\n{data}\n1\n5433\n/run/here\n*\n1 2\nready   \n")
+    return tmp_path
+
+
+NOTHING: dict[str, Any] = {"queries": "", "database": None, "inside": "", "given": "", "variables": {}}
+
+
+def asked(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Ask as facts do, the clusters whose configuration is below a directory."""
     env = {"PATH": os.environ["PATH"], "PG_CLUSTER_CONF_ROOT": str(root), "PGDATABASE": "another"}
-    return subprocess.run([*words, *arguments], env=env, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        ["python3", "-I", "-c", text("postgres-ask.py"), *words],
+        env=env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def request(cluster: str = "", **wanted: Any) -> list[str]:
+    return [text("postgres-cluster.sh"), cluster, json.dumps({**NOTHING, **wanted})]
 
 
 SAY = (
     "import os, sys\n"
     "class Error(Exception): pass\n"
     "def main(*words):\n"
-    "    print(os.environ['CLUSTER'], 'PGDATABASE' in os.environ, os.getcwd(), words)\n"
+    "    print(os.environ['CLUSTER'], 'PGDATABASE' in os.environ, os.getcwd(), words, sys.stdin.read())\n"
     "    return 3\n"
     "if __name__ == '__main__': sys.exit(main(*sys.argv[1:]))\n"
 )
+SAID = "15/main False / ('one', \"it's two\") \n"
 
 
-def test_a_facts_program_finds_the_cluster_in_its_environment(tmp_path: Path) -> None:
-    (tmp_path / "15" / "main").mkdir(parents=True)
-    (tmp_path / "15" / "main" / "postgresql.conf").write_text("data_directory = '/nowhere'\n")
-    done = within(tmp_path, "ask-exists", "null", SAY, "one", "it's two")
-    assert (done.returncode, done.stderr) == (3, "")
-    assert done.stdout == "15/main False / ('one', \"it's two\")\n"
+def test_a_facts_program_finds_the_cluster_in_its_environment(server: Path) -> None:
+    done = asked(server, "alone", *request(), SAY, "one", "it's two")
+    assert (done.returncode, done.stdout, done.stderr) == (3, SAID, "")
 
 
-def test_a_facts_program_does_not_run_where_there_is_no_cluster(tmp_path: Path) -> None:
-    for need in ("ask-up", "ask-exists"):
-        done = within(tmp_path, need, "null", SAY)
+def test_nothing_runs_where_there_is_no_cluster_or_no_server(tmp_path: Path) -> None:
+    for words in (request(), request("15/main")):
+        done = asked(tmp_path, "alone", *words, SAY)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    done = within(tmp_path, "exists", "null", SAY)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "there is no cluster on this host" in done.stderr
+    make_cluster(tmp_path, "15/main")
+    done = asked(tmp_path, "alone", *request(queries="select 1;"), SAY)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_a_facts_program_does_not_run_after_sql_that_failed(tmp_path: Path) -> None:
-    # There is a cluster, and no server of it.
-    (tmp_path / "15" / "main").mkdir(parents=True)
-    (tmp_path / "15" / "main" / "postgresql.conf").write_text("data_directory = '/nowhere'\n")
-    done = within(tmp_path, "ask-exists", '["postgres", "select 1;"]', SAY)
+def test_a_facts_program_does_not_run_after_sql_that_failed(server: Path) -> None:
+    done = asked(server, "alone", *request(queries="select 1;"), SAY)
     assert done.returncode > 0
     assert done.stdout == ""
+
+
+def test_several_are_answered_each_in_its_place(server: Path) -> None:
+    """What fails is one's own, and so is what is not there."""
+    members = [
+        [*request(), SAY, "one", "it's two"],
+        [*request("17/main"), SAY],
+        [*request(queries="select 1;"), SAY],
+        [*request(), "import sys; sys.exit('no')"],
+        [*request(), "raise ValueError('bad')"],
+        [*request(), "import os, sys; print(sys.argv, sorted(vars()))", "\u00fc"],
+    ]
+    done = asked(server, "together", json.dumps(members))
+    assert (done.returncode, done.stderr) == (0, "")
+    first, absent, failed, refused, raised, last = map(json.loads, done.stdout.splitlines())
+    assert first == [SAID, "", 3]
+    assert absent == ["", "", 0]
+    assert failed[0] == ""
+    assert failed[2] > 0
+    assert refused == ["", "no\n", 1]
+    assert (raised[0], raised[1].splitlines()[-1], raised[2]) == ("", "ValueError: bad", 1)
+    names = ["__builtins__", "__doc__", "__loader__", "__name__", "__package__", "__spec__", "os", "sys"]
+    assert last == [f"['-c', '\u00fc'] {names}\n", "", 0]
