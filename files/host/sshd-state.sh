@@ -13,10 +13,17 @@ if [ -f "$drop_in" ] && [ ! -L "$drop_in" ]; then
     echo "file $(stat -c '%U:%G:%a' "$drop_in") ${digest%% *}"
 fi
 
+# By the shell alone, here and below: each program more is 1 to 2 ms of a core more.
 # The first value sshd meets counts, so the drop-ins must come before anything else in the main file.
-awk 'tolower($1) == "include" && $0 ~ /\/etc\/ssh\/sshd_config\.d\/\*\.conf/ { print "include yes"; exit }
-     /^[[:space:]]*(#|$)/ || tolower($1) == "include" { next }
-     { exit }' /etc/ssh/sshd_config
+while read -r word value || [ -n "$word" ]; do
+    case $word in
+    '' | '#'*) ;;
+    [Ii][Nn][Cc][Ll][Uu][Dd][Ee])
+        case $value in */etc/ssh/sshd_config.d/\*.conf*) echo "include yes" && break ;; esac
+        ;;
+    *) break ;;
+    esac
+done </etc/ssh/sshd_config
 
 # sshd keeps what it read when it was started or last reloaded, in whole seconds.
 if [ -f "$drop_in" ]; then
@@ -33,7 +40,6 @@ fi
 
 [ -d /run/sshd ] || mkdir -p -m 0755 /run/sshd
 effective=$(sshd -T -C "user=$login,host=localhost,addr=127.0.0.1")
-# By the shell alone, here and below: each program more is 2 ms of a core more.
 files=
 while read -r word value; do
     printf '%s\n' "effective $word${value:+ $value}" # dash's echo would take a backslash for its own

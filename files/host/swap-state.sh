@@ -54,6 +54,7 @@ fi
 while read -r word value _; do
     if [ "$word" = MemAvailable: ]; then echo "available $value"; fi
 done </proc/meminfo
+# Not by the shell, which reads bytes one by one: of these files the kernel gives the rest to nobody.
 echo "swappiness $(cat /proc/sys/vm/swappiness)"
 if [ -f "$sysctl_file" ]; then
     echo "sysctl $(base64 -w 0 "$sysctl_file")"
