@@ -11,7 +11,8 @@ from connectors.words import Words, plain
 HEADER = struct.Struct(">IBI")
 RUN, READ, DROP = 1, 2, 3
 READY, OUT, ERR, EXIT = 0, 1, 2, 3
-PYTHON = ["python3", "-I", "-c"]
+# A program, its text and, for a shell, its name: so long is what comes before its arguments.
+HEAD = 4
 
 
 def frame(number: int, kind: int, payload: bytes = b"") -> bytes:
@@ -34,16 +35,15 @@ def reading(command: str) -> bytes:
 def _of_several(command: str) -> Words | None:
     """Return the words of a fact's command whose program answers others of its kind in one go with it."""
     words = plain(command)
-    is_one = words is not None and words["words"][:3] == PYTHON and words["words"][4:5] == ["alone"]
-    return words if is_one else None
+    return words if words is not None and words["words"][HEAD : HEAD + 1] == ["alone"] else None
 
 
 def reads(numbered: list[tuple[int, str]]) -> bytes:
     """
     Return the frames of commands that only read, in their order.
 
-    A Python program whose first argument is "alone" answers several in one go, too, with "together" and a
-    list of what they have after that. Such commands are one frame, in the place of the first.
+    A program whose first argument is "alone" answers several in one go, too, with "together" and what they
+    have after that. Such commands are one frame, in the place of the first.
 
     + numbered: each command with the number that its answer will have
 
@@ -52,8 +52,7 @@ def reads(numbered: list[tuple[int, str]]) -> bytes:
     alike: dict[str, list[tuple[int, str]]] = {}
     for number, command in numbered:
         words = _of_several(command)
-        # The program's text, and what it needs.
-        key = command if words is None else json.dumps([words["words"][3], words["needs"]])
+        key = command if words is None else json.dumps([words["words"][:HEAD], words["needs"]])
         alike.setdefault(key, []).append((number, command))
     return b"".join(map(_read, alike.values()))
 
@@ -64,10 +63,12 @@ def _read(members: list[tuple[int, str]]) -> bytes:
     if first is None or len(members) == 1:
         return b"".join(frame(number, READ, reading(command)) for number, command in members)
     several = {
-        "words": first["words"][:4],
+        "words": first["words"][:HEAD],
         "needs": first["needs"],
         "together": [
-            (number, words["words"][5:]) for (number, _), words in zip(members, each, strict=True) if words
+            (number, words["words"][HEAD + 1 :])
+            for (number, _), words in zip(members, each, strict=True)
+            if words
         ],
     }
     return frame(members[0][0], READ, json.dumps(several).encode())

@@ -7,6 +7,8 @@ from typing import TypedDict
 from pyinfra.api import FactBase, QuoteString, StringCommand
 from typing_extensions import override
 
+from facts.script import script
+
 
 class FileFields(TypedDict):
     """One file as it is on the host; `kind` is stat's word, such as "regular file"."""
@@ -46,11 +48,7 @@ class FileState(FactBase[FileFields | None]):
 
     @override
     def command(self, path: str) -> StringCommand:
-        quoted = QuoteString(path)
-        return StringCommand(
-            "if [ -e", quoted, "] || [ -L", quoted, "]; then stat -c '%U|%G|%a|%F'", quoted,
-            "&& if [ -f", quoted, "] && [ ! -L", quoted, "]; then sha256sum <", quoted, "; fi; fi",
-        )  # fmt: skip
+        return script("file-state.sh", "alone", path)
 
     @override
     def process(self, output: list[str]) -> FileFields | None:

@@ -11,9 +11,9 @@ command OUT and ERR as they come, and EXIT with its exit code, -1 where a signal
 Each command runs as sshd would run it: by the login's shell, in a session of its own. READ may
 have, in the place of "command", "words", a program and its arguments as they are once shells have taken them
 apart, and "needs", a program without which the answer is a line that says so, or null. With "together", a
-list of numbers and arguments, it is several commands of one Python program: it is run once, with the word
-"together" and all those arguments as JSON, and prints for each of them a line of JSON: output, errors and
-exit code. Where it does not, each is run by itself: with the word "alone" and its own arguments.
+list of numbers and arguments, it is several commands of one program: it is run once, with "together" and all
+those arguments, for Python as JSON, and prints for each of them a line of JSON: output, errors and exit code.
+Where it does not, each is run by itself: with "alone" and its own arguments.
 """
 
 import collections
@@ -92,7 +92,7 @@ def run(number, request, forks):
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
             start_new_session=True,
         )  # fmt: skip
-        if request["stdin"]:
+        if request.get("stdin"):
             threading.Thread(target=feed, args=(process.stdin, request["stdin"]), daemon=True).start()
         else:
             process.stdin.close()
@@ -153,15 +153,24 @@ def answers(request, forks):
     """Return for each of several commands what is to be sent of it; None where their program failed."""
     if request.get("needs") and shutil.which(request["needs"]) is None:
         return None
-    arguments = json.dumps([arguments for _, arguments in request["together"]])
-    with forking:
-        out, err, status = forks.start([*request["words"][3:], "together", arguments])
-    with open(out, "rb", 0) as stdout, open(err, "rb", 0) as stderr, open(status, "rb", 0) as end:
-        lines = b"".join(piece for kind, piece in pieces(stdout, stderr) if kind == OUT).splitlines()
-        if end.read() != b"0":
-            return None
+    members = [arguments for _, arguments in request["together"]]
+    if request["words"][0] == "python3":
+        with forking:
+            out, err, status = forks.start([*request["words"][3:], "together", json.dumps(members)])
+        with open(out, "rb", 0) as stdout, open(err, "rb", 0) as stderr, open(status, "rb", 0) as end:
+            said = b"".join(piece for kind, piece in pieces(stdout, stderr) if kind == OUT)
+            done = end.read() == b"0"
+    else:
+        process = subprocess.run(
+            [*request["words"], "together", *(word for words in members for word in words)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            start_new_session=True, check=False,
+        )  # fmt: skip
+        said, done = process.stdout, process.returncode == 0
+    if not done:
+        return None
     found = []
-    for line in lines:
+    for line in said.splitlines():
         output, errors, code = json.loads(line)
         found.append(((OUT, output.encode(*UTF)), (ERR, errors.encode(*UTF)), (EXIT, b"%d" % code)))
     return found

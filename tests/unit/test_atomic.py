@@ -1,9 +1,10 @@
-"""`files/host/atomic-write.sh`, run on this machine."""
+"""What reads and what writes a file on a host, run on this machine."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import os
 import pwd
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from facts.atomic import FileState
-from facts.script import HOST_PROGRAMS
+from facts.script import HOST_PROGRAMS, text
 
 USER = pwd.getpwuid(os.getuid()).pw_name
 
@@ -94,3 +95,72 @@ def test_the_fact_of_nothing_a_file_and_a_link() -> None:
     link = fact.process(["root|root|777|symbolic link"])
     assert link is not None
     assert link["kind"] == "symbolic link"
+
+
+def file_state(*words: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
+    env = dict(os.environ) if path is None else {**os.environ, "PATH": path}
+    return subprocess.run(
+        ["sh", "-c", text("file-state.sh"), "file-state.sh", *words],
+        env=env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def some_files(place: Path) -> list[str]:
+    """Make one path of each kind, and return them all with one that is not there."""
+    (place / "regular").write_text("content\n")
+    (place / "empty").touch(mode=0o600)
+    (place / "odd-mode").touch()
+    (place / "odd-mode").chmod(0o4751)
+    (place / "directory").mkdir(mode=0o700)
+    (place / "link").symlink_to("regular")
+    (place / "dangling").symlink_to("nowhere")
+    os.mkfifo(place / "pipe")
+    # One is the beginning, and one the end, of another's name.
+    (place / "regular.new").write_text("other\n")
+    (place / "regular.new-").mkdir()
+    return [*map(str, sorted(place.iterdir())), str(place / "missing"), "/dev/null"]
+
+
+def test_several_files_are_as_each_alone(tmp_path: Path) -> None:
+    paths = some_files(tmp_path)
+    done = file_state("together", *paths)
+    assert (done.returncode, done.stderr) == (0, "")
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    alone = [file_state("alone", path) for path in paths]
+    assert said == [[one.stdout, one.stderr, one.returncode] for one in alone]
+    found = {
+        Path(path).name: FileState().process(one.stdout.splitlines())
+        for path, one in zip(paths, alone, strict=True)
+    }
+    assert found["missing"] is None
+    digest = hashlib.sha256(b"content\n").hexdigest()
+    assert found["regular"] is not None
+    assert (found["regular"]["kind"], found["regular"]["sha256"]) == ("regular file", digest)
+    kinds = {name: one["kind"] for name, one in found.items() if one is not None}
+    assert kinds["empty"] == "regular file"
+    assert kinds["dangling"] == kinds["link"] == "symbolic link"
+    assert (kinds["directory"], kinds["pipe"], kinds["null"]) == (
+        "directory", "fifo", "character special file",
+    )  # fmt: skip
+    assert [found[name]["mode"] for name in ("empty", "odd-mode")] == ["0600", "4751"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("name", ["a b", "a'b", 'a"b', "a\\b", "a\nb", "ü", "$a", "*", "-a"])
+def test_a_name_that_is_not_plain_is_asked_for_alone(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text("content\n")
+    assert "regular file" in file_state("alone", str(path)).stdout
+    if name == "-a":
+        assert file_state("together", str(path)).returncode == 0
+        return
+    assert file_state("together", str(tmp_path), str(path)).returncode != 0
+
+
+def test_a_user_that_json_would_write_otherwise_is_asked_for_alone(tmp_path: Path) -> None:
+    """As those of a directory service, such as DOMAIN\\name."""
+    path = tmp_path / "file"
+    path.touch()
+    (tmp_path / "stat").write_text(f"#!/bin/sh\nprintf '%s\\n' '{path} DOMAIN\\name|g|644|regular file'\n")
+    (tmp_path / "stat").chmod(0o755)
+    done = file_state("together", str(path), path=f"{tmp_path}:/usr/bin:/bin")
+    assert (done.returncode != 0, done.stdout) == (True, "")

@@ -292,6 +292,20 @@ def test_one_program_answers_several(channel: Channel) -> None:
     assert "".join(reply.lines(OUT)).split(" ", 1)[1] == "b it's c\n"
 
 
+def test_one_shell_answers_several(channel: Channel) -> None:
+    script = """
+    if [ "$1" = alone ]; then shift; echo "$# $*"; exit; fi
+    shift
+    for word; do case $word in *" "*) exit 1 ;; esac; done
+    for word; do printf '["%s of %s\\\\n", "", 0]\\n' "$word" "$#"; done
+    """
+    for words, expected in ((["a", "b"], ["a of 2\n", "b of 2\n"]), (["a", "b c"], ["1 a\n", "1 b c\n"])):
+        replies = channel.read([fact("sh", "-c", script, "name", "alone", word) for word in words])
+        with gevent.Timeout(20):
+            assert [reply.code() for reply in replies] == [0, 0]
+        assert ["".join(reply.lines(OUT)) for reply in replies] == expected
+
+
 @pytest.mark.parametrize(
     "how",
     [
