@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
 from artefact.tree import run_git, wanted
 
@@ -14,7 +15,10 @@ BESIDE_ENDINGS = (".md", ".yaml", ".yml")
 SHORT = 12
 
 
-@cache
+# While git is waited for, the other hosts of a run come to ask the same.
+_looking = Lock()
+
+
 def of(project: Path) -> str:
     """
     Return the playbook's identity: "1a2b3c4d5e6f", or "1a2b3c4d5e6f+0f9e8d7c6b5a" where it was changed.
@@ -26,6 +30,12 @@ def of(project: Path) -> str:
 
     Example: `playbook_identity.of(guard.PROJECT)`
     """
+    with _looking:
+        return _of(project)
+
+
+@cache
+def _of(project: Path) -> str:
     # Of git's words, one call: the commit, and whatever differs from it or is new.
     try:
         said = run_git(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -148,9 +150,27 @@ def git(project: Path, *words: str) -> None:
     subprocess.run(["git", *who, *words], cwd=project, check=True, capture_output=True)
 
 
+def test_a_playbook_is_looked_into_once_for_all_hosts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each host of a run asks, and while git is waited for the next one does."""
+    looked = []
+
+    def slow(*words: Any) -> Any:
+        looked.append(words)
+        time.sleep(0.2)
+        raise FileNotFoundError
+
+    monkeypatch.setattr(playbook_identity, "run_git", slow)
+    monkeypatch.setattr(playbook_identity, "wanted", lambda _: set())
+    with ThreadPoolExecutor(5) as hosts:
+        assert len(set(hosts.map(playbook_identity.of, [tmp_path] * 5))) == 1
+    assert len(looked) == 1
+
+
 def test_a_playbooks_identity(tmp_path: Path) -> None:
     def identity() -> str:
-        playbook_identity.of.cache_clear()
+        playbook_identity._of.cache_clear()
         return playbook_identity.of(tmp_path)
 
     (tmp_path / "tasks").mkdir()
