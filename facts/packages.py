@@ -42,8 +42,9 @@ class PackagesFields(TypedDict):
     """
     Some packages as they are.
 
-    `lists_age` is in seconds, None where there are no package lists or the sources changed since;
-    `pending` names what an upgrade would install, and is empty where that was not asked.
+    `lists_age` is in seconds, None where there are no package lists or the sources changed since, and where
+    nobody needs it: all are installed, and no upgrade was asked for. `pending` names what an upgrade would
+    install, and is empty where that was not asked.
     """
 
     installed: list[str]
@@ -56,12 +57,14 @@ class Packages(FactBase[PackagesFields]):
     Read which of some packages are installed, and how old the package lists are, in one round trip.
 
     + packages: names of packages, or of what packages provide
-    + upgrades: also simulate an upgrade, which takes about half a second, default False
+    + upgrades: also simulate an upgrade, which takes about half a second where one is pending, default False
     """
 
     @override
     def command(self, packages: list[str], upgrades: bool = False) -> StringCommand:
-        return script("packages-state.sh", "upgrades" if upgrades else "no-upgrades", *packages)
+        return script(
+            "packages-state.sh", "alone", "upgrades" if upgrades else "no-upgrades", " ".join(packages)
+        )
 
     @override
     @staticmethod

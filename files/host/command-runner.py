@@ -21,7 +21,6 @@ import json
 import os
 import pwd
 import selectors
-import shutil
 import struct
 import subprocess
 import sys
@@ -62,6 +61,11 @@ def write(data):
             os._exit(0)
 
 
+def is_there(program):
+    """Tell whether a program is found as the login finds it; by hand, for shutil takes 4 ms to import."""
+    return any(os.access(os.path.join(place, program), os.X_OK) for place in os.get_exec_path())
+
+
 def feed(pipe, text):
     """Write a command's standard input; it need not read it."""
     try:
@@ -79,7 +83,7 @@ def run(number, request, forks):
     """
     whole = request.get("whole")
     words = request.get("words") or [SHELL, "-c", request["command"]]
-    if request.get("needs") and shutil.which(request["needs"]) is None:
+    if request.get("needs") and not is_there(request["needs"]):
         write(frame(number, OUT, MISSING) + frame(number, EXIT, b"0"))
     elif words[:3] == ["python3", "-I", "-c"]:
         with forking:
@@ -151,7 +155,7 @@ def run_together(request, forks):
 
 def answers(request, forks):
     """Return for each of several commands what is to be sent of it; None where their program failed."""
-    if request.get("needs") and shutil.which(request["needs"]) is None:
+    if request.get("needs") and not is_there(request["needs"]):
         return None
     members = [arguments for _, arguments in request["together"]]
     if request["words"][0] == "python3":

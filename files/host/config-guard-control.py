@@ -9,7 +9,6 @@ import glob
 import hashlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -136,6 +135,8 @@ def until(path):
 
 
 def remove():
+    import shutil  # not for `state`, which every run asks
+
     if os.path.exists(f"{UNITS}/{UNIT}"):
         control("disable", "--now", UNIT)
     for path in FILES:

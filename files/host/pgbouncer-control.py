@@ -19,7 +19,6 @@ import re
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -124,6 +123,8 @@ def write(path: str | Path, content: str, group: int, mode: int) -> None:
     path = Path(path)
     if path.exists() and path.read_text() == content and owner(str(path)) == f"0 {group} {mode:o}":
         return
+    import tempfile  # not for `state`, which every run asks
+
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "w") as file:
@@ -143,6 +144,8 @@ def write(path: str | Path, content: str, group: int, mode: int) -> None:
 
 def validate(ini: str) -> None:
     """Let pgbouncer itself read the new file, by starting one that nobody can reach."""
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="hostwright-") as scratch:
         Path(scratch).chmod(0o711)
         place = Path(scratch) / "try"

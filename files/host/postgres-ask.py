@@ -23,7 +23,6 @@ import json
 import os
 import subprocess
 import sys
-import traceback
 import types
 
 ANYWHERE = ("queries", "given")
@@ -109,6 +108,8 @@ def run(program, arguments, given):
             if end.code is not None and not isinstance(end.code, int):
                 print(end.code, file=sys.stderr)
         except Exception:
+            import traceback  # for this alone
+
             traceback.print_exc()
             code = 1
     sys.modules["__main__"] = main

@@ -1,7 +1,14 @@
 -- Declared indexes in this database: what is there under each name, and each in PostgreSQL's own spelling.
 -- :'declared' is a JSON list of name, schema, table, unique and body, which begins with USING.
-select set_config('hostwright.declared', :'declared', false) as ignored,
+-- One that is spelled as PostgreSQL does, or is not there, needs no more looking at.
+select exists (
+    select from jsonb_array_elements(:'declared'::jsonb) d
+    join pg_namespace n on n.nspname = d->>'schema'
+    join pg_class c on c.relnamespace = n.oid and c.relname = d->>'name' and c.relkind = 'i'
+    where substr(pg_get_indexdef(c.oid), strpos(pg_get_indexdef(c.oid), ' USING ') + 1) <> d->>'body') as another,
+    set_config('hostwright.declared', :'declared', false) as ignored,
     set_config('hostwright.spelled', '{}', false) as ignored_too \gset
+\if :another
 do $$
 declare
     one jsonb;
@@ -12,7 +19,6 @@ begin
         select d from jsonb_array_elements(current_setting('hostwright.declared')::jsonb) d
         join pg_namespace n on n.nspname = d->>'schema'
         join pg_class c on c.relnamespace = n.oid and c.relname = d->>'name' and c.relkind = 'i'
-        -- One that is spelled as PostgreSQL does needs no more looking at.
         where substr(pg_get_indexdef(c.oid), strpos(pg_get_indexdef(c.oid), ' USING ') + 1) <> d->>'body'
     loop
         begin
@@ -37,6 +43,7 @@ begin
     perform set_config('hostwright.spelled', found::text, false);
 end
 $$;
+\endif
 select jsonb_agg(jsonb_build_object(
     'name', d->>'name',
     'kind', t.relkind,

@@ -22,7 +22,7 @@ fi
 # The nearest directory that there is, of each place; then its file system's size and room, in KiB.
 there=
 for place; do
-    echo "place $place $([ -e "$place" ] && echo yes || echo no)"
+    if [ -e "$place" ]; then echo "place $place yes"; else echo "place $place no"; fi
     while [ ! -d "$place" ]; do place=${place%/*}; [ -n "$place" ] || place=/; done
     there="$there $place"
 done

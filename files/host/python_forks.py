@@ -15,12 +15,11 @@ import signal
 import socket
 import struct
 import sys
-import traceback
 import types
 
 LENGTH = struct.Struct(">I")
-# What the facts' programs import.
-IMPORTED = ("glob", "grp", "hashlib", "pathlib", "pwd", "re", "shutil", "subprocess", "tempfile")
+# What most of the facts' programs import. With shutil, tempfile and traceback it would take 11 ms more.
+IMPORTED = ("glob", "grp", "hashlib", "pathlib", "pwd", "re", "subprocess")
 
 
 class Forks:
@@ -138,6 +137,8 @@ def become(program, ready, arguments):
         if end.code is not None and not isinstance(end.code, int):
             print(end.code, file=sys.stderr)
     except BaseException:
+        import traceback  # for this alone
+
         traceback.print_exc()
     try:
         sys.stdout.flush()

@@ -38,8 +38,15 @@ while IFS='=' read -r word value || [ -n "$word" ]; do
         ;;
     esac
 done </etc/default/ufw
-# Exit code 1 is "disabled" or "masked", which it also says.
-echo "boot $(systemctl is-enabled ufw.service || [ $? -eq 1 ])"
+# By its links, where they are as its package made them, for to ask takes 4 ms. Exit code 1 is "disabled" or
+# "masked", which it also says.
+unit=/systemd/system/ufw.service
+if [ -e /etc/systemd/system/multi-user.target.wants/ufw.service ] && ! [ -L "/etc$unit" ] &&
+    ! [ -e "/etc$unit" ] && ! [ -L "/run$unit" ]; then
+    echo "boot enabled"
+else
+    echo "boot $(systemctl is-enabled ufw.service || [ $? -eq 1 ])"
+fi
 # The chains that `ufw status` looks for, without the 50 ms that it takes; all that there are in one go.
 loaded() {
     chains=$("$1" -S) || return 1

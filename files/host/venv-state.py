@@ -2,7 +2,6 @@
 # usage: venv-state.py APP_DIR PYTHON
 import json
 import os
-import shutil
 import subprocess
 import sys
 
@@ -11,7 +10,7 @@ directory = os.path.join(app_dir, "venvs")
 version = None
 if os.path.realpath(python) == os.path.realpath(sys.executable):
     version = ".".join(map(str, sys.version_info[:2]))
-elif shutil.which(python):
+elif any(os.access(os.path.join(place, python), os.X_OK) for place in os.get_exec_path()):
     ask = "import sys; print('%d.%d' % sys.version_info[:2])"
     version = subprocess.run(
         [python, "-I", "-c", ask], capture_output=True, text=True, check=True

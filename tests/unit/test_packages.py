@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -64,3 +65,42 @@ def test_systemd_is_asked_of_a_unit_only_where_that_decides(tmp_path: Path) -> N
     assert said() == "state asked\n"
     assert said(f"{tmp_path}/*.nothing") == "state asked\n"
     assert said(f"{tmp_path}/*.nothing", f"{tmp_path}/*.conf") == f"used {tmp_path}/a.conf\n"
+
+
+KNOWN = """ii |bash|
+ii |mawk|awk (= 1), other
+rc |removed|
+ii |libc6|
+ii |exim4|mail-transport-agent
+"""
+
+
+def state(tmp_path: Path, *words: str) -> list[str]:
+    (tmp_path / "dpkg-query").write_text(
+        f"#!/bin/sh\ncat <<'END'\n{KNOWN}END\necho asked >>{tmp_path}/asked\n"
+    )
+    (tmp_path / "dpkg-query").chmod(0o755)
+    done = subprocess.run(
+        ["sh", "-c", text("packages-state.sh"), "packages-state.sh", *words],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout.splitlines()
+
+
+def test_packages_and_what_they_provide(tmp_path: Path) -> None:
+    names = "mail-transport-agent bash removed awk no-such libc"
+    found = Packages().process(state(tmp_path, "alone", "no-upgrades", names))
+    assert found["installed"] == ["mail-transport-agent", "bash", "awk"]
+
+
+def test_several_are_answered_as_each_alone_and_asked_once(tmp_path: Path) -> None:
+    wanted = ["bash awk", "bash no-such", "", "removed", "libc6"]
+    alone = [state(tmp_path, "alone", "no-upgrades", names) for names in wanted]
+    (tmp_path / "asked").unlink()
+    pairs = [word for names in wanted for word in ("no-upgrades", names)]
+    said = [json.loads(line) for line in state(tmp_path, "together", *pairs)]
+    assert [out.splitlines() for out, _, _ in said] == alone
+    assert [[err, code] for _, err, code in said] == [["", 0]] * len(wanted)
+    assert (tmp_path / "asked").read_text() == "asked\n"
+    # The lists are looked at only for whoever needs them.
+    assert said[0][0] == "installed bash\ninstalled awk\n"
