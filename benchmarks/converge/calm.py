@@ -3,8 +3,9 @@ Many hosts that leave the CPU alone, so that it is there for what is measured.
 
 All test hosts compute on one machine. Twelve services on each of twenty that act every ten seconds take both
 cores of a small one, and then a run of hostwright waits for them; twenty droplets have a CPU each. So here
-the example's services act once a minute, and they and what they make count as fresh for as much longer.
-Nothing else of it or of the hosts is any different.
+the example's services act once a minute, and they and what they make count as fresh for as much longer. And
+Debian's own daily upgrade does not begin meanwhile: a run would wait for it, and say so. Nothing else of
+the example or of the hosts is any different.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from lab import lifecycle, state
 from tests.lab import templates
-from tests.lab.playbook import LabHost
+from tests.lab.playbook import LabHost, shell
 from tests.lab.project import Deployed, copy
 
 LOOP = "examples/rec_io/backend/service.py"
@@ -66,6 +67,7 @@ def hosts(count: int, image: str, made: Path, place: Path) -> Iterator[list[LabH
             ends.callback(lifecycle.down, name)
             up.append(_host(lifecycle.up(name, image=image, disk=disk)))
             templates.settled(up[-1], "deployed")
+            shell(up[-1], "systemctl stop apt-daily.timer apt-daily-upgrade.timer")
         yield up
 
 

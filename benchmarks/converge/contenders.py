@@ -80,6 +80,16 @@ def nothing_changed(stdout: str) -> bool:
     return len(operations) > 20 and all(left_alone)
 
 
+def changed(stdout: str) -> str:
+    """Say which operations changed or failed on which hosts, from pyinfra's JSON; what is none as it is."""
+    try:
+        operations = json.loads(stdout)["results"]["operations"]
+    except (ValueError, KeyError):
+        return stdout
+    touched = {one["name"]: [*one["success"], *one["error"]] for one in operations}
+    return "\n".join(f"{name}: {', '.join(hosts)}" for name, hosts in touched.items() if hosts) or stdout
+
+
 def hostwright(label: str, connector: str, host: LabHost, cache: Path) -> Contender:
     """Return hostwright's own deploy, over one of the two connectors."""
     environ = {

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from benchmarks.converge import calm
-from benchmarks.converge.contenders import OURS, PLAIN, nothing_changed
+from benchmarks.converge.contenders import OURS, PLAIN, changed, nothing_changed
 from lab import places
 from tests.lab.playbook import LabHost
 
@@ -113,7 +113,7 @@ def timed(hosts: list[LabHost], verb: Verb, project: Path, cache: Path) -> Run:
     seconds = time.monotonic() - began
     if os.waitstatus_to_exitcode(status) != 0 or not verb.done(said, len(hosts)):
         raise AssertionError(
-            f"{verb.file} did not do what it should with {len(hosts)} hosts:\n{said[-4000:]}"
+            f"{verb.file} did not do what it should with {len(hosts)} hosts:\n{changed(said)[-4000:]}"
         )
     return Run(round(seconds, 2), round(used.ru_utime + used.ru_stime, 2), used.ru_maxrss // 1024)
 
