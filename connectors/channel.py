@@ -144,7 +144,7 @@ class Channel:
 
     def _send(self, replies: list[Reply], data: bytes, only_reads: bool = False) -> list[Reply]:
         try:
-            self._write(data, only_reads)
+            self._write(data, only_reads=only_reads)
         except (OSError, SSHException):
             self._receiver.join()
             if not self.absent:

@@ -1,9 +1,9 @@
 """
 What `operations/postgres/` reads from a host's PostgreSQL, for 13 to 17.
 
-Each fact is one round trip. Where PostgreSQL is not installed, its cluster is down, or there are several
-clusters and none was named, each is None: the operations then plan the full change, and their commands
-say what is wrong where it still is.
+Each fact is one round trip. Where PostgreSQL or Python is not installed, its cluster is down, or there are
+several clusters and none was named, each is None: the operations then plan the full change, and their
+commands say what is wrong where it still is.
 """
 
 from facts.postgres.app import App

@@ -288,7 +288,11 @@ def test_a_login_that_has_ended_takes_no_lock(lab_host: LabHost) -> None:
         assert ssh(lab_host, "test -e /run/hostwright/lock").returncode == taken
     # Another server than sshd: its login cannot be told apart, and is not refused.
     shell(lab_host, "rm -f /run/hostwright/lock")
-    call = f"import subprocess; subprocess.run({[*words, 'ssh']!r}, check=True)"
+    # From a file: of the words that it starts, systemd replaces ${...} by itself.
+    shell(lab_host, "cat >/root/run-lock.sh", stdin=text("run-lock.sh"))
+    call = (
+        f"import subprocess; subprocess.run({['sh', '/root/run-lock.sh', *words[4:], 'ssh']!r}, check=True)"
+    )
     shell(lab_host, shlex.join(["systemd-run", "--quiet", "--wait", "python3", "-c", call]))
     assert shell(lab_host, "sed -n s/^session=//p /run/hostwright/lock") == ""
     shell(lab_host, "rm /run/hostwright/lock")
