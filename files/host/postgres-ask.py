@@ -107,7 +107,7 @@ def run(program, arguments, given):
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
             if end.code is not None and not isinstance(end.code, int):
                 print(end.code, file=sys.stderr)
-        except Exception:
+        except Exception:  # whatever it was is said, as an interpreter of its own would
             import traceback  # for this alone
 
             traceback.print_exc()
